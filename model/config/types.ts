@@ -1,0 +1,72 @@
+/** Where a secret is, never the secret itself. */
+export type SecretReference = { readonly env: string } | { readonly file: string };
+
+/** The whole configuration after validation: defaults filled in, durations in milliseconds. JSON, and free of secrets: it is stored as it is. */
+export interface Configuration {
+  readonly integrations: Readonly<Record<string, IntegrationConfig>>;
+}
+
+export interface IntegrationConfig {
+  /** The connector's type. */
+  readonly connector: string;
+  /** Task queue of the steps that open a session with the source; absent: the common one. */
+  readonly taskQueue?: string;
+  /** A source that stays unreachable for longer fails the run. */
+  readonly unreachableLimitMs: number;
+  /** Validated by the connector's `settings` schema. */
+  readonly settings: unknown;
+  /** The streams to sync; all that the connector declares if the file names none. */
+  readonly streams: Readonly<Record<string, StreamConfig>>;
+  readonly schedules: readonly ScheduleConfig[];
+  readonly steps: StepsConfig;
+}
+
+export interface StreamConfig {
+  /** Validated by the connector's `streamSettings` schema. */
+  readonly settings: unknown;
+  /** CEL over `source`, `id` and `key`; an object for which it is not true is out of scope. */
+  readonly include?: string;
+  /** Canonical attribute to CEL expression: the connector's defaults with the file's entries laid over them. An empty expression removes a default. */
+  readonly mapping: Readonly<Record<string, string>>;
+}
+
+export type ScheduleMode = 'complete' | 'delta' | 'auto';
+
+export interface ScheduleConfig {
+  /** Unique in the integration; defaults to the mode. The schedule's id is `tidemark/<integration>/<name>`. */
+  readonly name: string;
+  readonly mode: ScheduleMode;
+  /** Either `everyMs` or `cron`. */
+  readonly everyMs?: number;
+  readonly cron?: string;
+  /** IANA zone of `cron`; UTC unless given. */
+  readonly timezone: string;
+  readonly jitterMs: number;
+  /** `auto` only: a complete sync is due when the last one is older. */
+  readonly completeEveryMs?: number;
+  /** A subset of the integration's streams; absent: all. */
+  readonly streams?: readonly string[];
+}
+
+/** A plan of more removals than this is held for approval. Nothing is held up to and including `floor`. */
+export interface Limits {
+  readonly count: number;
+  /** Of the stream's active objects, or of the membership links. */
+  readonly percent: number;
+  readonly floor: number;
+}
+
+export interface StepsConfig {
+  readonly query: { readonly enabled: boolean; readonly pageSize: number };
+  readonly transform: { readonly enabled: boolean };
+  readonly lookup: { readonly enabled: boolean };
+  readonly upsert: { readonly enabled: boolean; readonly batchSize: number };
+  /** `delta`: whether deltas apply memberships too. */
+  readonly membership: { readonly enabled: boolean; readonly delta: boolean; readonly limits: Limits };
+  readonly cleanup: {
+    readonly enabled: boolean;
+    readonly action: 'delete' | 'deactivate';
+    readonly limits: Limits;
+    readonly purgeAfterMs?: number;
+  };
+}

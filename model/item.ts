@@ -1,0 +1,33 @@
+/** What one attribute of a source object can be: JSON, with lists only of texts. Binary values are base64 unless the connector knows a usual text form (objectGUID). */
+export type SourceValue = string | number | boolean | null | readonly string[];
+
+/** A source object's attributes under their source names, whole: an attribute that is absent has no value. */
+export type SourceAttributes = Readonly<Record<string, SourceValue>>;
+
+/** Link kind to the source ids of the targets. A kind that is absent is unknown, `[]` means that there are none. */
+export type ItemLinks = Readonly<Record<string, readonly string[]>>;
+
+/** What a source gave: an object, a part of a long list of links, or the news that something is gone or changed. */
+export type Item =
+  | {
+      readonly kind: 'object';
+      /** The source's immutable id: objectGUID, entryUUID, Okta id; never a DN or a name. Empty: the source gave none, which breaks the seal. */
+      readonly id: string;
+      /** A look-up key that may change and need not be unique: the DN of a directory entry. */
+      readonly key?: string;
+      readonly attributes: SourceAttributes;
+      readonly links?: ItemLinks;
+    }
+  /** One slice of a list of links too long for one item; the slices of a list follow each other, the final one says `last`. */
+  | { readonly kind: 'links'; readonly id: string; readonly link: string; readonly targets: readonly string[]; readonly last: boolean }
+  /** Proven gone (tombstone, event). Followed by an `object` of the same id in the same read: it was gone and has returned. */
+  | { readonly kind: 'gone'; readonly id: string; readonly reason: string }
+  /** Changed since the marker, but the filtered read did not return them. Those that are known are read again by id before anything is believed. */
+  | { readonly kind: 'unmatched'; readonly ids: readonly string[] };
+
+/** What a read of one object by its id found. `unknown`: the source gave no answer that could be believed. */
+export type Found =
+  | { readonly kind: 'found'; readonly item: Extract<Item, { kind: 'object' }>; readonly more?: readonly Extract<Item, { kind: 'links' }>[] }
+  | { readonly kind: 'out-of-scope' }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'unknown'; readonly reason: string };
