@@ -1,0 +1,152 @@
+import type { FailureDetails } from './failure.ts';
+import type { Marker, ServerIdentity } from './marker.ts';
+
+/** `complete` reads everything, `delta` what changed. */
+export type Mode = 'complete' | 'delta';
+/** `auto` becomes one of the two in the run's begin, per stream. */
+export type RequestedMode = Mode | 'auto';
+export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+
+/** The argument of the workflow `launchSync`, the one door to a run. */
+export interface LaunchRequest {
+  readonly integration: string;
+  readonly mode: RequestedMode;
+  /** A subset of the integration's streams; absent: all. */
+  readonly streams?: readonly string[];
+  /** `auto`: a stream whose last complete read is older is read completely. */
+  readonly completeEveryMs?: number;
+  /** `delta` and `auto`: a request whose first step comes later than this after its start is skipped; a schedule sets its interval. */
+  readonly lateAfterMs?: number;
+}
+
+/** The argument of `syncIntegration`: the request and who carries it. */
+export interface SyncRequest extends LaunchRequest {
+  readonly connectorType?: string;
+  readonly launcherId: string;
+  /** When the request was made, Temporal's time; ISO 8601, UTC. */
+  readonly requestedAt: string;
+}
+
+/** What the launcher returns; a failed or cancelled request ends the workflow so. */
+export interface LaunchResult {
+  readonly outcome: 'succeeded' | 'skipped';
+  readonly reason?: string;
+  readonly run?: RunSummary;
+}
+
+/** What `sync --json`, `run` and the program API show of one run. */
+export interface RunSummary {
+  /** The run's number. */
+  readonly id: string;
+  readonly integration: string;
+  readonly requestedMode: RequestedMode;
+  /** Complete if any stream was read completely; null before begin settled it. */
+  readonly mode: Mode | null;
+  readonly outcome: Outcome | 'running';
+  readonly reason: string | null;
+  readonly failure: RunFailure | null;
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  /** Every complete listing of the run was proven complete. */
+  readonly sealed: boolean;
+  readonly streams: Readonly<Record<string, StreamTotals>>;
+  readonly links: LinkTotals;
+  readonly steps: Readonly<Record<string, StepRecord>>;
+}
+
+export interface StreamTotals {
+  readonly mode: Mode;
+  /** Why the stream was read in this mode. */
+  readonly reason: string;
+  /** Objects and news of objects the source gave. */
+  readonly read: number;
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly deleted: number;
+  readonly deactivated: number;
+  readonly restored: number;
+  readonly held: number;
+  readonly quarantined: number;
+  readonly marker: { readonly before: string | null; readonly after: string | null };
+}
+
+export interface LinkTotals {
+  readonly added: number;
+  readonly removed: number;
+  readonly held: number;
+  /** Links of this integration whose target is not stored. */
+  readonly unresolved: number;
+}
+
+export interface StepRecord {
+  readonly durationMs: number;
+  /** Set where the step was not run, with the reason. */
+  readonly skipped?: string;
+}
+
+export interface RunFailure {
+  /** One of the typed failures, `Terminated`, or `Unexpected`. */
+  readonly type: string;
+  readonly message: string;
+  readonly details?: FailureDetails;
+}
+
+/** The right to write for an integration, given by begin and checked in every writing transaction. */
+export interface Claim {
+  readonly integration: string;
+  readonly runId: string;
+  readonly epoch: string;
+  readonly temporalRunId: string;
+}
+
+/** What begin settles, and every later step follows. It travels in workflow history: no secret, no personal data. */
+export interface RunPlan {
+  readonly claim: Claim;
+  readonly configId: string;
+  readonly connectorType: string;
+  readonly mode: Mode;
+  readonly reason: string;
+  readonly server: ServerIdentity;
+  readonly streams: readonly StreamPlan[];
+  /** Task queue of the steps that open a session with the source. */
+  readonly sourceTaskQueue: string | null;
+  readonly steps: {
+    readonly query: boolean;
+    readonly transform: boolean;
+    readonly lookup: boolean;
+    readonly upsert: boolean;
+    readonly membership: boolean;
+    readonly cleanup: boolean;
+  };
+  /** Steps that do not run in this run, with the reason. */
+  readonly skipped: Readonly<Record<string, string>>;
+}
+
+export interface StreamPlan {
+  readonly stream: string;
+  /** Its place in the configuration: staged rows are numbered from `index * 2^40`. */
+  readonly index: number;
+  readonly mode: Mode;
+  readonly reason: string;
+  /** The stored marker; null if there is none. `version` is the compare-and-set value. */
+  readonly stored: { readonly marker: Marker; readonly version: string } | null;
+  /** Where this run's knowledge ends; stored by commit. */
+  readonly next: Marker;
+  readonly fingerprint: string;
+  readonly mappingVersion: string;
+}
+
+/** What a query or re-read activity staged: only rows with this token count, and exactly this many. */
+export interface Staged {
+  readonly stream: string;
+  readonly token: string;
+  readonly items: number;
+  readonly links: number;
+  /** Staged items that need more than a look: everything but the unchanged. */
+  readonly news: number;
+  readonly read: number;
+  readonly unchanged: number;
+  /** The whole listing was proven complete. */
+  readonly sealed: boolean;
+}

@@ -1,0 +1,39 @@
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+
+type CopyValue = string | number | boolean | null | Buffer | readonly string[];
+
+/** One row of COPY's text format (PostgreSQL documentation, COPY, "Text Format"). Buffers become bytea, lists text[]. */
+export function copyRow(values: readonly CopyValue[]): string {
+  let row = '';
+  for (let index = 0; index < values.length; index++) {
+    if (index > 0) row += '\t';
+    row += copyValue(values[index] as CopyValue);
+  }
+  return `${row}\n`;
+}
+
+/** Sends rows made by `copyRow` in one COPY; returns when the server has taken them all. */
+export async function copyRows(client: pg.PoolClient, table: string, columns: readonly string[], rows: readonly string[]): Promise<void> {
+  if (rows.length === 0) return;
+  const stream = client.query(copyFrom(`copy tidemark.${table} (${columns.join(', ')}) from stdin`));
+  await pipeline(Readable.from([rows.join('')]), stream);
+}
+
+function copyValue(value: CopyValue): string {
+  if (value === null) return '\\N';
+  if (typeof value === 'string') return escapeText(value);
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'boolean') return value ? 't' : 'f';
+  if (Buffer.isBuffer(value)) return `\\\\x${value.toString('hex')}`;
+  return escapeText(`{${(value as readonly string[]).map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`);
+}
+
+const special = /[\\\t\n\r]/;
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+
+function escapeText(text: string): string {
+  return special.test(text) ? text.replace(/[\\\t\n\r]/g, (character) => escapes[character] as string) : text;
+}

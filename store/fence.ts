@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import { TidemarkFailure } from '../model/failure.ts';
+import type { Claim } from '../model/run.ts';
+
+/**
+ * One attempt of a writing step. Its token supersedes the token of every earlier attempt of the same step: what a zombie still sends is
+ * refused by the database, in the transaction it sends it with.
+ */
+export interface StepAttempt {
+  readonly claim: Claim;
+  /** The step, with the stream where a step runs once per stream: `query/users`. */
+  readonly step: string;
+  readonly token: string;
+}
+
+/** Tells whether the run that holds a claim is still open in Temporal. */
+export type IsOpen = (claim: Claim) => Promise<boolean>;
+
+const lockNotAvailable = '55P03';
+
+/** Starts an attempt of a step; fails with `StaleRun` if the claim has passed to another run. */
+export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, isOpen: IsOpen): Promise<StepAttempt> {
+  const token = `${claim.runId}/${step}/${randomUUID().slice(0, 8)}`;
+  const attempt: StepAttempt = { claim, step, token };
+  const store = () =>
+    inTransaction(pool, token, async (client) => {
+      const { rowCount } = await client.query(
+        `update tidemark.integration set step_tokens = step_tokens || jsonb_build_object($4::text, $5::text)
+          where id = $1 and run_epoch = $2 and claimed_by = $3`,
+        [claim.integration, claim.epoch, claim.temporalRunId, step, token],
+      );
+      if (rowCount !== 1) throw staleRun(claim);
+    });
+  try {
+    await store();
+  } catch (error) {
+    if ((error as { code?: string }).code !== lockNotAvailable || !(await isOpen(claim))) throw error;
+    await endSupersededWriters(pool, claim, step);
+    await store();
+  }
+  return attempt;
+}
+
+/**
+ * A transaction that writes only while the attempt holds. `exclusive` orders it after every other writer of the integration; `shared`
+ * lets the attempts that stage several streams write side by side.
+ */
+export function fenced<T>(pool: pg.Pool, attempt: StepAttempt, lock: 'exclusive' | 'shared', work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  return inTransaction(pool, attempt.token, async (client) => {
+    const { claim } = attempt;
+    const { rows } = await client.query(
+      `select 1 from tidemark.integration
+        where id = $1 and run_epoch = $2 and claimed_by = $3 and step_tokens ->> $4 = $5
+        for ${lock === 'exclusive' ? 'no key update' : 'share'}`,
+      [claim.integration, claim.epoch, claim.temporalRunId, attempt.step, attempt.token],
+    );
+    if (rows.length === 0) throw staleRun(claim);
+    return await work(client);
+  });
+}
+
+/** A transaction with a bounded wait for locks, whose session bears `name` so that another attempt can find and end it. */
+export async function inTransaction<T>(pool: pg.Pool, name: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  // Without a listener a connection cut inside the transaction would end the process.
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onError);
+  try {
+    await client.query('begin');
+    await client.query(`select set_config('application_name', $1, true), set_config('lock_timeout', '5s', true)`, [name.slice(-63)]);
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch((rollbackError: Error) => {
+      broken = rollbackError;
+    });
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+export function staleRun(claim: Claim): TidemarkFailure {
+  return new TidemarkFailure(
+    'StaleRun',
+    `Run ${claim.runId} of integration ${claim.integration} no longer holds the right to write: another run or attempt has taken over. Nothing of this attempt was stored.`,
+    { integration: claim.integration, remedy: 'Nothing to do: the run that took over carries on.' },
+  );
+}
+
+/** Ends database sessions of attempts whose token is superseded: a frozen worker inside COPY would keep its lock for ever. */
+async function endSupersededWriters(pool: pg.Pool, claim: Claim, step: string): Promise<void> {
+  await pool.query(
+    `select pg_terminate_backend(a.pid)
+       from pg_stat_activity a, tidemark.integration i, tidemark.sync_run r
+      where i.id = $1 and r.integration_id = i.id
+        and starts_with(a.application_name, r.id || '/')
+        and (r.id <> $2 or starts_with(a.application_name, $3)
+             or not exists (select 1 from jsonb_each_text(i.step_tokens) t where right(t.value, 63) = a.application_name))
+        and a.pid <> pg_backend_pid() and a.datname = current_database() and a.state <> 'idle'`,
+    [claim.integration, claim.runId, `${claim.runId}/${step}/`],
+  );
+}

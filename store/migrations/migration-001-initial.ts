@@ -1,0 +1,236 @@
+import { Migration } from '@mikro-orm/migrations';
+
+/** The tables and views of DESIGN.md section 7. Ids that sources give compare bytewise (`collate "C"`), whatever the database's locale. */
+export class Migration001Initial extends Migration {
+  override name = '001-initial';
+
+  override up(): void {
+    this.addSql(`create schema if not exists tidemark`);
+
+    this.addSql(`create table tidemark.integration (
+      id text collate "C" primary key,
+      connector text not null,
+      config_id bigint,
+      run_epoch bigint not null default 0,
+      claimed_by text,
+      claimed_run bigint,
+      step_tokens jsonb not null default '{}',
+      created_at timestamptz not null default now(),
+      removed_at timestamptz
+    )`);
+    this.addSql(`create table tidemark.integration_config (
+      id bigint generated always as identity primary key,
+      integration_id text collate "C" not null references tidemark.integration,
+      digest text not null,
+      config jsonb not null,
+      created_at timestamptz not null default now(),
+      unique (integration_id, digest)
+    )`);
+    this.addSql(`alter table tidemark.integration add foreign key (config_id) references tidemark.integration_config`);
+
+    this.addSql(`create table tidemark.sync_run (
+      id bigint generated always as identity primary key,
+      integration_id text collate "C" not null,
+      workflow_id text not null,
+      temporal_run_id text not null unique,
+      launcher_id text,
+      requested_mode text not null,
+      requested_streams text[],
+      mode text,
+      outcome text not null check (outcome in ('running', 'succeeded', 'failed', 'skipped', 'cancelled')),
+      reason text,
+      failure jsonb,
+      config_id bigint references tidemark.integration_config,
+      requested_at timestamptz not null,
+      begun_at timestamptz,
+      started_at timestamptz not null default now(),
+      finished_at timestamptz,
+      sealed boolean not null default false,
+      steps jsonb not null default '{}',
+      streams jsonb not null default '{}',
+      links jsonb not null default '{}',
+      feed_position bigint unique
+    )`);
+    this.addSql(`create index sync_run_by_integration on tidemark.sync_run (integration_id, id)`);
+    this.addSql(`create index sync_run_open on tidemark.sync_run (integration_id) where outcome = 'running'`);
+
+    this.addSql(`create table tidemark.marker (
+      integration_id text collate "C" not null references tidemark.integration,
+      stream text collate "C" not null,
+      kind text not null,
+      position text not null,
+      server_id text not null,
+      server_name text not null,
+      fingerprint text not null,
+      taken_at timestamptz not null,
+      run_id bigint not null references tidemark.sync_run,
+      complete_at timestamptz not null,
+      version bigint not null default 1,
+      primary key (integration_id, stream)
+    )`);
+
+    this.addSql(`create table tidemark.object (
+      id bigint generated always as identity primary key,
+      integration_id text collate "C" not null references tidemark.integration,
+      stream text collate "C" not null,
+      source_id text collate "C" not null,
+      key text,
+      attributes jsonb not null,
+      source jsonb not null,
+      source_hash bytea,
+      links_hash bytea,
+      mapping_version text not null,
+      created_at timestamptz not null default now(),
+      updated_at timestamptz not null default now(),
+      deactivated_at timestamptz,
+      deleted_at timestamptz,
+      deleted_reason text check (deleted_reason in ('gone', 'absent', 'out-of-scope')),
+      unique (integration_id, source_id, stream)
+    )`);
+
+    this.addSql(`create table tidemark.link (
+      from_id bigint not null references tidemark.object,
+      kind text collate "C" not null,
+      to_id bigint not null references tidemark.object,
+      primary key (from_id, kind, to_id)
+    )`);
+    this.addSql(`create index link_by_target on tidemark.link (to_id)`);
+    this.addSql(`create table tidemark.unresolved_link (
+      from_id bigint not null references tidemark.object,
+      kind text collate "C" not null,
+      target text collate "C" not null,
+      integration_id text collate "C" not null,
+      primary key (from_id, kind, target)
+    )`);
+    this.addSql(`create index unresolved_link_by_target on tidemark.unresolved_link (integration_id, target)`);
+
+    this.addSql(`create table tidemark.change (
+      id bigint generated always as identity primary key,
+      run_id bigint not null references tidemark.sync_run,
+      object_id bigint not null,
+      kind text not null check (kind in ('created', 'updated', 'deactivated', 'deleted', 'restored', 'link-added', 'link-removed')),
+      before jsonb,
+      after jsonb,
+      link text,
+      target_id bigint,
+      at timestamptz not null default now()
+    )`);
+    this.addSql(`create index change_by_run on tidemark.change (run_id, id)`);
+    this.addSql(`create index change_by_object on tidemark.change (object_id, id)`);
+
+    this.addSql(`create table tidemark.quarantine (
+      integration_id text collate "C" not null references tidemark.integration,
+      stream text collate "C" not null,
+      source_id text collate "C" not null,
+      reason text not null,
+      fingerprint bytea,
+      first_run_id bigint not null,
+      last_run_id bigint not null,
+      first_at timestamptz not null default now(),
+      primary key (integration_id, stream, source_id)
+    )`);
+
+    this.addSql(`create table tidemark.held_deletion (
+      id bigint generated always as identity primary key,
+      integration_id text collate "C" not null references tidemark.integration,
+      stream text collate "C" not null,
+      object_id bigint not null references tidemark.object,
+      link text,
+      target_id bigint references tidemark.object,
+      reason text not null,
+      limit_exceeded text not null,
+      first_run_id bigint not null,
+      last_run_id bigint not null,
+      held_at timestamptz not null default now(),
+      unique nulls not distinct (object_id, link, target_id)
+    )`);
+    this.addSql(`create index held_deletion_by_integration on tidemark.held_deletion (integration_id, stream)`);
+
+    this.addSql(`create unlogged table tidemark.staged_item (
+      run_id bigint not null,
+      token text not null,
+      seq bigint not null,
+      stream text collate "C" not null,
+      kind text not null check (kind in ('object', 'present', 'gone', 'unmatched', 'out-of-scope', 'absent', 'unknown')),
+      source_id text collate "C" not null,
+      key text,
+      attributes jsonb,
+      source_hash bytea,
+      links_hash bytea,
+      link_kinds text[],
+      reason text
+    )`);
+    this.addSql(`create index staged_item_by_run on tidemark.staged_item (run_id, seq)`);
+    this.addSql(`create unlogged table tidemark.staged_link (
+      run_id bigint not null,
+      token text not null,
+      seq bigint not null,
+      kind text collate "C" not null,
+      target text collate "C" not null
+    )`);
+    this.addSql(`create index staged_link_by_run on tidemark.staged_link (run_id, seq)`);
+    this.addSql(`create unlogged table tidemark.staged_mapping (
+      run_id bigint not null,
+      token text not null,
+      seq bigint not null,
+      kind text not null check (kind in ('mapped', 'out-of-scope', 'problem')),
+      attributes jsonb,
+      reason text
+    )`);
+    this.addSql(`create index staged_mapping_by_run on tidemark.staged_mapping (run_id, seq)`);
+    this.addSql(`create unlogged table tidemark.staged_verdict (
+      run_id bigint not null,
+      token text not null,
+      seq bigint not null,
+      stream text collate "C" not null,
+      source_id text collate "C" not null,
+      object_id bigint,
+      verdict text not null,
+      links boolean not null,
+      reason text
+    )`);
+    this.addSql(`create index staged_verdict_by_run on tidemark.staged_verdict (run_id, seq)`);
+
+    this.addSql(`create function tidemark.differing(a jsonb, b jsonb) returns jsonb language sql immutable as $$
+      select coalesce(jsonb_object_agg(e.key, e.value), '{}') from jsonb_each(a) e where b -> e.key is distinct from e.value
+    $$`);
+    this.addSql(`comment on function tidemark.differing is 'The entries of a that b does not have with the same value.'`);
+
+    this.addSql(`create view tidemark.accounts as
+      select o.id, o.integration_id as integration, o.source_id, o.key,
+             o.attributes ->> 'userName' as user_name,
+             coalesce((o.attributes ->> 'active')::boolean, true) as active,
+             o.attributes ->> 'displayName' as display_name,
+             o.attributes ->> 'givenName' as given_name,
+             o.attributes ->> 'familyName' as family_name,
+             o.attributes ->> 'email' as email,
+             o.attributes ->> 'title' as title,
+             o.attributes ->> 'department' as department,
+             o.attributes ->> 'employeeNumber' as employee_number,
+             (select m.source_id from tidemark.link l join tidemark.object m on m.id = l.to_id
+               where l.from_id = o.id and l.kind = 'manager' limit 1) as manager_source_id,
+             o.attributes, o.deactivated_at, o.created_at, o.updated_at
+        from tidemark.object o
+       where o.stream = 'users' and o.deleted_at is null`);
+    this.addSql(`create view tidemark.groups as
+      select o.id, o.integration_id as integration, o.source_id, o.key,
+             o.attributes ->> 'displayName' as display_name,
+             o.attributes ->> 'description' as description,
+             o.attributes, o.deactivated_at, o.created_at, o.updated_at
+        from tidemark.object o
+       where o.stream = 'groups' and o.deleted_at is null`);
+    this.addSql(`create view tidemark.memberships as
+      select g.integration_id as integration, l.kind,
+             g.id as group_id, g.source_id as group_source_id, m.id as member_id, m.stream as member_stream, m.source_id as member_source_id
+        from tidemark.link l join tidemark.object g on g.id = l.from_id join tidemark.object m on m.id = l.to_id
+       where l.kind = 'member' and g.deleted_at is null and m.deleted_at is null
+      union all
+      select u.integration_id, l.kind, g.id, g.source_id, u.id, u.stream, u.source_id
+        from tidemark.link l join tidemark.object u on u.id = l.from_id join tidemark.object g on g.id = l.to_id
+       where l.kind = 'primaryGroup' and g.deleted_at is null and u.deleted_at is null`);
+  }
+
+  override down(): void {
+    this.addSql(`drop schema tidemark cascade`);
+  }
+}

@@ -1,0 +1,104 @@
+import type pg from 'pg';
+import type { StagedRows } from './upsert-batch.ts';
+
+/** The verdicts that take an object away; `unknown` is always held. */
+export interface DeletionCounts {
+  readonly stream: string;
+  readonly candidates: number;
+  readonly unknown: number;
+  /** Active objects of the stream. */
+  readonly active: number;
+}
+
+/** Size of each stream's deletion plan. */
+export async function countDeletions(client: pg.ClientBase, rows: StagedRows): Promise<readonly DeletionCounts[]> {
+  const { rows: counts } = await client.query<{ stream: string; candidates: string; unknown: string; active: string }>(
+    `select c.stream, c.candidates, c.unknown,
+            (select count(*) from tidemark.object o
+              where o.integration_id = $3 and o.stream = c.stream and o.deleted_at is null and o.deactivated_at is null) as active
+       from (select v.stream, count(*) filter (where v.verdict <> 'unknown') as candidates, count(*) filter (where v.verdict = 'unknown') as unknown
+               from tidemark.staged_verdict v
+              where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope', 'unknown')
+              group by v.stream) c`,
+    [rows.plan.claim.runId, rows.verdictToken, rows.plan.claim.integration],
+  );
+  return counts.map((row) => ({
+    stream: row.stream,
+    candidates: Number(row.candidates),
+    unknown: Number(row.unknown),
+    active: Number(row.active),
+  }));
+}
+
+/** Holds the plan of the streams in `held` (stream to the limit that it exceeds) and every object whose re-read gave no answer. */
+export async function holdDeletions(client: pg.ClientBase, rows: StagedRows, held: Readonly<Record<string, string>>): Promise<void> {
+  await client.query(
+    `with candidate as (
+       select v.object_id, v.stream, v.verdict, v.reason
+         from tidemark.staged_verdict v
+        where v.run_id = $1 and v.token = $2
+          and (v.verdict = 'unknown' or v.verdict in ('gone', 'absent', 'out-of-scope') and $4::jsonb ? v.stream)
+     ), unhashed as (
+       update tidemark.object o set source_hash = null from candidate c where o.id = c.object_id
+     )
+     insert into tidemark.held_deletion (integration_id, stream, object_id, reason, limit_exceeded, first_run_id, last_run_id)
+     select $3, c.stream, c.object_id, c.verdict, coalesce($4::jsonb ->> c.stream, c.reason, 'the source gave no answer when it was asked again'), $1, $1
+       from candidate c
+     on conflict (object_id, link, target_id) do update set last_run_id = excluded.last_run_id, reason = excluded.reason`,
+    [rows.plan.claim.runId, rows.verdictToken, rows.plan.claim.integration, JSON.stringify(held)],
+  );
+}
+
+/**
+ * Applies the plan of all streams but the held ones: marks objects deleted, or deactivates them, removes their links, and parks links to
+ * them as unresolved with the referrers' `links_hash` nulled, so that a return is never linked blindly.
+ */
+export async function applyDeletions(
+  client: pg.ClientBase,
+  rows: StagedRows,
+  action: 'delete' | 'deactivate',
+  held: Readonly<Record<string, string>>,
+): Promise<number> {
+  const { rowCount } = await client.query(
+    `with doomed as materialized (
+       select o.id, o.source_id, v.verdict, o.attributes, v.seq
+         from tidemark.staged_verdict v join tidemark.object o on o.id = v.object_id
+        where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope') and not $5::jsonb ? v.stream
+          and o.deleted_at is null and (o.deactivated_at is null or $4 = 'delete')
+     ), marked as (
+       update tidemark.object o
+          set deleted_at = case when $4 = 'delete' then now() end,
+              deleted_reason = case when $4 = 'delete' then d.verdict end,
+              deactivated_at = case when $4 = 'deactivate' then now() end,
+              attributes = case when $4 = 'deactivate' then o.attributes || '{"active": false}' else o.attributes end,
+              source_hash = null, links_hash = null, updated_at = now()
+         from doomed d where o.id = d.id
+     ), cut as (
+       delete from tidemark.link l using doomed d where l.from_id = d.id or l.to_id = d.id
+       returning l.from_id, l.kind, l.to_id
+     ), incoming as materialized (
+       select distinct c.from_id, c.kind, c.to_id, d.source_id as target
+         from cut c join doomed d on d.id = c.to_id
+        where not exists (select 1 from doomed f where f.id = c.from_id)
+     ), parked as (
+       insert into tidemark.unresolved_link (from_id, kind, target, integration_id)
+       select i.from_id, i.kind, i.target, $3 from incoming i
+       on conflict do nothing
+     ), forgotten as (
+       delete from tidemark.unresolved_link u using doomed d where u.from_id = d.id
+     ), unhashed as (
+       update tidemark.object o set links_hash = null from (select distinct i.from_id from incoming i) r where o.id = r.from_id
+     ), released as (
+       delete from tidemark.held_deletion h using doomed d where h.object_id = d.id or h.target_id = d.id
+     ), cut_changes as (
+       insert into tidemark.change (run_id, object_id, kind, link, target_id)
+       select distinct $1::bigint, c.from_id, 'link-removed', c.kind, c.to_id from cut c
+     )
+     insert into tidemark.change (run_id, object_id, kind, before, after)
+     select $1, d.id, case when $4 = 'delete' then 'deleted' else 'deactivated' end,
+            jsonb_build_object('attributes', d.attributes), jsonb_build_object('reason', d.verdict)
+       from doomed d order by d.seq`,
+    [rows.plan.claim.runId, rows.verdictToken, rows.plan.claim.integration, action, JSON.stringify(held)],
+  );
+  return rowCount ?? 0;
+}

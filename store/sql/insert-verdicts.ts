@@ -1,0 +1,84 @@
+import type pg from 'pg';
+import type { RunPlan, Staged } from '../../model/run.ts';
+import type { StepAttempt } from '../fence.ts';
+import { stagedTokens } from './staging.ts';
+
+export type Verdict = 'new' | 'changed' | 'restored' | 'unchanged' | 'quarantined' | 'out-of-scope' | 'gone' | 'absent' | 'unknown';
+
+export interface VerdictParameters {
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+  /** Token of the transform attempt whose rows count; null if the step did not run. */
+  readonly mappingToken: string | null;
+  readonly action: 'delete' | 'deactivate';
+}
+
+/**
+ * Gives every staged item that is not plainly unchanged its verdict, the last in read order winning, and says whether its links differ.
+ * Items that concern nothing stored (gone and unknown to us) get none. Returns how many verdicts were given.
+ */
+export async function insertVerdicts(client: pg.ClientBase, attempt: StepAttempt, { plan, staged, mappingToken, action }: VerdictParameters): Promise<number> {
+  const mappingVersions = Object.fromEntries(plan.streams.map((stream) => [stream.stream, stream.mappingVersion]));
+  const { rowCount } = await client.query(
+    `with winner as (
+       select distinct on (s.stream, s.source_id) s.*
+         from tidemark.staged_item s
+        where s.run_id = $1 and s.token = any($2)
+        order by s.stream, s.source_id, s.seq desc
+     ), judged as (
+       select w.seq, w.stream, w.source_id, o.id as object_id, coalesce(m.reason, w.reason) as reason,
+              case
+                when w.kind = 'object' and (m.kind = 'problem' or w.reason is not null) then 'quarantined'
+                when w.kind = 'object' and m.kind = 'out-of-scope' then case when active.is then 'out-of-scope' end
+                when w.kind = 'object' and o.id is null then 'new'
+                when w.kind = 'object' and (o.deleted_at is not null or o.deactivated_at is not null) then 'restored'
+                when w.kind = 'object' and (o.source_hash is distinct from w.source_hash or o.mapping_version <> $6::jsonb ->> w.stream) then 'changed'
+                when w.kind = 'object' then 'unchanged'
+                when not coalesce(active.is, false) then null
+                when w.kind = 'unmatched' then 'unknown'
+                else w.kind
+              end as verdict,
+              w.kind = 'object' and w.link_kinds is not null and $8
+                and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or o.links_hash is distinct from w.links_hash) as links
+         from winner w
+         left join tidemark.object o on o.integration_id = $4 and o.stream = w.stream and o.source_id = w.source_id
+         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $5 and m.seq = w.seq
+         cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
+        where w.kind <> 'present'
+     )
+     insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, object_id, verdict, links, reason)
+     select $1, $3, j.seq, j.stream, j.source_id, j.object_id, j.verdict, j.links and j.verdict in ('new', 'changed', 'restored', 'unchanged'), j.reason
+       from judged j
+      where j.verdict is not null`,
+    [
+      plan.claim.runId,
+      stagedTokens(staged),
+      attempt.token,
+      plan.claim.integration,
+      mappingToken,
+      JSON.stringify(mappingVersions),
+      action,
+      plan.steps.lookup,
+    ],
+  );
+  return rowCount ?? 0;
+}
+
+/** Withdraws held deletions of objects that a read has shown present and in scope, and of links that a read has shown. */
+export async function withdrawHeld(client: pg.ClientBase, attempt: StepAttempt, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+  await client.query(
+    `delete from tidemark.held_deletion h
+      using tidemark.staged_verdict v
+      where v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and h.link is null
+        and v.verdict in ('changed', 'restored', 'unchanged', 'quarantined')`,
+    [plan.claim.runId, attempt.token],
+  );
+  await client.query(
+    `delete from tidemark.held_deletion h
+      using tidemark.staged_verdict v, tidemark.staged_link l, tidemark.object t
+      where v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and v.verdict in ('changed', 'restored', 'unchanged')
+        and l.run_id = $1 and l.token = any($3) and l.seq = v.seq and l.kind = h.link
+        and t.id = h.target_id and t.source_id = l.target`,
+    [plan.claim.runId, attempt.token, stagedTokens(staged)],
+  );
+}

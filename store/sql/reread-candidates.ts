@@ -1,0 +1,80 @@
+import type pg from 'pg';
+import { type RunPlan, type Staged } from '../../model/run.ts';
+import { stagedTokens } from './staging.ts';
+
+/** Ids of one stream to read again, with why: `absent` from a sealed listing, `unmatched` by a delta's filter, `referrer` of an object that has arrived. */
+export interface RereadCandidates {
+  readonly stream: string;
+  readonly absent: readonly string[];
+  readonly unmatched: readonly string[];
+  readonly referrers: readonly string[];
+}
+
+/**
+ * Finds what must be read again by id before it is believed.
+ * - Complete streams: stored and not listed. `action` decides whether objects that cleanup deactivated are candidates.
+ * - Delta streams: changed, known, and not returned by the filtered read.
+ * - Referrers: an object that arrives (new, restored, or gone and returned) may be the target of links that a source changes without
+ *   telling: Active Directory drops memberships of a deleted user and does not touch the group's uSNChanged.
+ */
+export async function rereadCandidates(
+  pool: pg.Pool,
+  plan: RunPlan,
+  staged: readonly Staged[],
+  action: 'delete' | 'deactivate',
+): Promise<readonly RereadCandidates[]> {
+  const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
+  const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
+  const absent = await pool.query<Row>(
+    `select o.stream, o.source_id
+       from tidemark.object o
+      where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
+        and not exists (select 1 from tidemark.staged_item s
+                         where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
+    [...parameters, complete, action],
+  );
+  const unmatched = await pool.query<Row>(
+    `select w.stream, w.source_id
+       from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind
+               from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
+              order by s.stream, s.source_id, s.seq desc) w
+      where w.kind = 'unmatched' and $3 <> ''`,
+    parameters,
+  );
+  const referrers = await pool.query<Row>(
+    `with item as (
+       select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
+     ), arriving as (
+       select i.source_id, o.id
+         from item i left join tidemark.object o on o.integration_id = $3 and o.stream = i.stream and o.source_id = i.source_id
+        where i.kind in ('object', 'present')
+          and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null
+               or exists (select 1 from item g where g.kind = 'gone' and g.stream = i.stream and g.source_id = i.source_id and g.seq < i.seq))
+     ), referrer as (
+       select u.from_id from tidemark.unresolved_link u join arriving a on u.integration_id = $3 and u.target = a.source_id
+        union
+       select l.from_id from tidemark.link l join arriving a on l.to_id = a.id
+     )
+     select f.stream, f.source_id
+       from referrer r join tidemark.object f on f.id = r.from_id
+      where f.deleted_at is null and f.deactivated_at is null
+        and f.stream = any($4)
+        and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'present'))`,
+    [...parameters, plan.streams.map((stream) => stream.stream)],
+  );
+  return plan.streams.map(({ stream }) => ({
+    stream,
+    absent: idsOf(absent.rows, stream),
+    unmatched: idsOf(unmatched.rows, stream),
+    referrers: idsOf(referrers.rows, stream),
+  }));
+}
+
+interface Row {
+  readonly stream: string;
+  readonly source_id: string;
+}
+
+function idsOf(rows: readonly Row[], stream: string): readonly string[] {
+  return rows.filter((row) => row.stream === stream).map((row) => row.source_id);
+}

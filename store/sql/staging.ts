@@ -1,0 +1,42 @@
+import type pg from 'pg';
+import { TidemarkFailure } from '../../model/failure.ts';
+import type { RunPlan, Staged } from '../../model/run.ts';
+
+/** The staged rows that count: those of the attempts that the query and re-read steps returned. */
+export function stagedTokens(staged: readonly Staged[]): readonly string[] {
+  return staged.map((part) => part.token);
+}
+
+/**
+ * Fails with `StagingLost` unless exactly the rows are there that were staged: a crash of PostgreSQL empties unlogged tables, and what is
+ * missing must never look like absence.
+ */
+export async function verifyStaged(client: pg.ClientBase | pg.Pool, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+  const { rows } = await client.query<{ items: string; links: string }>(
+    `select (select count(*) from tidemark.staged_item where run_id = $1 and token = any($2)) as items,
+            (select count(*) from tidemark.staged_link where run_id = $1 and token = any($2)) as links`,
+    [plan.claim.runId, stagedTokens(staged)],
+  );
+  const items = staged.reduce((sum, part) => sum + part.items, 0);
+  const links = staged.reduce((sum, part) => sum + part.links, 0);
+  if (Number(rows[0]?.items) !== items || Number(rows[0]?.links) !== links) {
+    throw new TidemarkFailure(
+      'StagingLost',
+      `Integration ${plan.claim.integration}: ${items} items and ${links} links were staged, ${rows[0]?.items} and ${rows[0]?.links} are there; PostgreSQL was restarted or staging was emptied.`,
+      { integration: plan.claim.integration, remedy: 'Nothing to do: the run reads the source again.' },
+    );
+  }
+}
+
+/** Fresh statistics after much was staged; without them the planner takes the tables for empty. */
+export async function analyzeStaging(pool: pg.Pool, staged: readonly Staged[]): Promise<void> {
+  if (staged.reduce((sum, part) => sum + part.items + part.links, 0) < 10_000) return;
+  await pool.query('analyze tidemark.staged_item, tidemark.staged_link');
+}
+
+/** Removes everything that a run staged. */
+export async function dropStaging(client: pg.ClientBase, runIds: readonly string[]): Promise<void> {
+  for (const table of ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict']) {
+    await client.query(`delete from tidemark.${table} where run_id = any($1::bigint[])`, [runIds]);
+  }
+}

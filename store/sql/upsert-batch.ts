@@ -1,0 +1,123 @@
+import type pg from 'pg';
+import type { RunPlan, Staged } from '../../model/run.ts';
+import { stagedTokens } from './staging.ts';
+
+/** Which rows of a run's staging a bulk statement reads: those of the attempts that were returned. */
+export interface StagedRows {
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+  readonly mappingToken: string | null;
+  readonly verdictToken: string;
+}
+
+/** The number that ends the next batch of verdicts after `after`; null if there are none. `links`: only objects whose links differ. */
+export async function nextBatch(
+  client: pg.Pool | pg.ClientBase,
+  rows: StagedRows,
+  after: string,
+  batchSize: number,
+  which: 'objects' | 'links',
+): Promise<string | null> {
+  const condition = which === 'links' ? 'v.links' : `v.verdict in ('new', 'changed', 'restored')`;
+  const { rows: found } = await client.query<{ seq: string | null }>(
+    `select max(b.seq) as seq
+       from (select v.seq from tidemark.staged_verdict v
+              where v.run_id = $1 and v.token = $2 and v.seq > $3 and ${condition}
+              order by v.seq limit $4) b`,
+    [rows.plan.claim.runId, rows.verdictToken, after, batchSize],
+  );
+  return found[0]?.seq ?? null;
+}
+
+/**
+ * Inserts and updates the objects of one batch and writes their change rows, in one statement. Run twice it changes nothing: a row is only
+ * touched if what is stored still differs. An update that people can't see (a source attribute outside the mapping) writes no change row.
+ */
+export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after: string, upTo: string): Promise<number> {
+  const { plan } = rows;
+  const mappingVersions = Object.fromEntries(plan.streams.map((stream) => [stream.stream, stream.mappingVersion]));
+  const { rowCount } = await client.query(
+    `with batch as materialized (
+       select v.seq, v.object_id, v.stream, v.source_id, i.key, i.attributes as source, i.source_hash,
+              coalesce(m.attributes, i.attributes) as attributes, $8::jsonb ->> v.stream as mapping_version
+         from tidemark.staged_verdict v
+         join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq
+         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $3 and m.seq = v.seq
+        where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored')
+     ), prior as materialized (
+       select o.id, o.key, o.attributes, o.deleted_at, o.deactivated_at, b.seq
+         from batch b join tidemark.object o on o.id = b.object_id
+        where o.source_hash is distinct from b.source_hash or o.mapping_version <> b.mapping_version
+           or o.deleted_at is not null or o.deactivated_at is not null
+     ), inserted as (
+       insert into tidemark.object (integration_id, stream, source_id, key, attributes, source, source_hash, mapping_version)
+       select $7, b.stream, b.source_id, b.key, b.attributes, b.source, b.source_hash, b.mapping_version
+         from batch b where b.object_id is null order by b.seq
+       on conflict (integration_id, source_id, stream) do nothing
+       returning id, key, attributes
+     ), updated as (
+       update tidemark.object o
+          set key = b.key, attributes = b.attributes, source = b.source, source_hash = b.source_hash, mapping_version = b.mapping_version,
+              updated_at = now(), deleted_at = null, deleted_reason = null, deactivated_at = null,
+              links_hash = case when p.deleted_at is null and p.deactivated_at is null then o.links_hash end
+         from prior p join batch b on b.seq = p.seq
+        where o.id = p.id
+       returning o.id, o.key, o.attributes
+     )
+     insert into tidemark.change (run_id, object_id, kind, before, after)
+     select $1, c.id, 'created', null, jsonb_build_object('key', c.key, 'attributes', c.attributes) from inserted c
+      union all
+     select $1, u.id,
+            case when p.deleted_at is null and p.deactivated_at is null then 'updated' else 'restored' end,
+            jsonb_build_object('attributes', tidemark.differing(p.attributes, u.attributes))
+              || case when p.key is distinct from u.key then jsonb_build_object('key', p.key) else '{}' end,
+            jsonb_build_object('attributes', tidemark.differing(u.attributes, p.attributes))
+              || case when p.key is distinct from u.key then jsonb_build_object('key', u.key) else '{}' end
+       from updated u join prior p on p.id = u.id
+      where p.deleted_at is not null or p.deactivated_at is not null or p.key is distinct from u.key or p.attributes <> u.attributes`,
+    [
+      plan.claim.runId,
+      stagedTokens(rows.staged),
+      rows.mappingToken,
+      rows.verdictToken,
+      after,
+      upTo,
+      plan.claim.integration,
+      JSON.stringify(mappingVersions),
+    ],
+  );
+  return rowCount ?? 0;
+}
+
+/** Sets aside what could not be mapped, and lets go of what could be now, or is no longer there. The stored object, if any, stays as it was. */
+export async function applyQuarantine(client: pg.ClientBase, rows: StagedRows): Promise<void> {
+  const { plan } = rows;
+  const base = [plan.claim.runId, rows.verdictToken, plan.claim.integration];
+  await client.query(
+    `insert into tidemark.quarantine (integration_id, stream, source_id, reason, fingerprint, first_run_id, last_run_id)
+     select $3, v.stream, v.source_id, coalesce(v.reason, 'no reason given'), i.source_hash, $1, $1
+       from tidemark.staged_verdict v
+       join tidemark.staged_item i on i.run_id = $1 and i.token = any($4) and i.seq = v.seq
+      where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined'
+     on conflict (integration_id, stream, source_id)
+       do update set reason = excluded.reason, fingerprint = excluded.fingerprint, last_run_id = excluded.last_run_id`,
+    [...base, stagedTokens(rows.staged)],
+  );
+  await client.query(
+    `update tidemark.object o set source_hash = null
+       from tidemark.staged_verdict v
+      where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined' and o.id = v.object_id and o.integration_id = $3`,
+    base,
+  );
+  const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
+  await client.query(
+    `delete from tidemark.quarantine q
+      where q.integration_id = $3
+        and (exists (select 1 from tidemark.staged_item s
+                      where s.run_id = $1 and s.token = any($4) and s.stream = q.stream and s.source_id = q.source_id)
+             or q.stream = any($5))
+        and not exists (select 1 from tidemark.staged_verdict v
+                         where v.run_id = $1 and v.token = $2 and v.stream = q.stream and v.source_id = q.source_id and v.verdict = 'quarantined')`,
+    [...base, stagedTokens(rows.staged), complete],
+  );
+}

@@ -1,0 +1,55 @@
+import { MikroORM, UnderscoreNamingStrategy } from '@mikro-orm/core';
+import { Migrator } from '@mikro-orm/migrations';
+import { PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { HeldDeletion } from './entities/held-deletion.ts';
+import { Integration, IntegrationConfigVersion } from './entities/integration.ts';
+import { StoredMarker } from './entities/marker.ts';
+import { Quarantined } from './entities/quarantine.ts';
+import { SyncRun } from './entities/sync-run.ts';
+import { Migration001Initial } from './migrations/migration-001-initial.ts';
+
+/** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
+export interface Store extends AsyncDisposable {
+  readonly orm: MikroORM<PostgreSqlDriver>;
+  readonly pool: pg.Pool;
+  /** Brings the schema to this version's state; nothing else ever alters it. Returns the names of the migrations that ran. */
+  migrate(): Promise<readonly string[]>;
+  /** Names of migrations that have not run. */
+  pendingMigrations(): Promise<readonly string[]>;
+}
+
+/** A session that lost its worker must not keep a lock: it ends when idle in a transaction, too long in a statement, or cut off. */
+const sessionLimits = '-c idle_in_transaction_session_timeout=60s -c statement_timeout=15min -c tcp_user_timeout=30s';
+
+/** `url`: `postgresql://user:password@host:port/database`. */
+export async function openStore(url: string, options: { readonly maxConnections?: number } = {}): Promise<Store> {
+  const pool = new pg.Pool({ connectionString: url, max: options.maxConnections ?? 20, options: sessionLimits, application_name: 'tidemark' });
+  // pg reports a dropped idle connection as an event; the next query simply opens another one.
+  pool.on('error', () => undefined);
+  const orm = await MikroORM.init({
+    driver: PostgreSqlDriver,
+    dbName: new URL(url).pathname.slice(1),
+    driverOptions: new PostgresDialect({ pool }),
+    entities: [Integration, IntegrationConfigVersion, StoredMarker, SyncRun, HeldDeletion, Quarantined],
+    extensions: [Migrator],
+    namingStrategy: UnderscoreNamingStrategy,
+    migrations: {
+      migrationsList: [{ name: '001-initial', class: Migration001Initial }],
+      tableName: 'tidemark_migration',
+      snapshot: false,
+    },
+    discovery: { checkDuplicateFieldNames: false },
+  });
+  return {
+    orm,
+    pool,
+    migrate: async () => (await orm.migrator.up()).map((migration) => migration.name),
+    pendingMigrations: async () => (await orm.migrator.getPending()).map((migration) => migration.name),
+    [Symbol.asyncDispose]: async () => {
+      await orm.close(true);
+      if (!pool.ended) await pool.end();
+    },
+  };
+}
