@@ -1,0 +1,109 @@
+import { AndFilter, type Filter, GreaterThanEqualsFilter, type SearchEntry } from 'ldapts';
+import type { Marker } from '../../model/marker.ts';
+import type { DirectoryConnection } from './connection.ts';
+import { domainScope, extendedDn, showDeleted, showRecycled } from './controls.ts';
+import { generalizedTime, instantMsFrom1601Seconds } from './directory-time.ts';
+import { comparableDn, parseExtendedDn } from './distinguished-name.ts';
+import { buffers, values } from './entry.ts';
+import { type AttributeChange, attributeIds, parseReplicationMetadata } from './replication-metadata.ts';
+import type { DomainController } from './server.ts';
+import type { ActiveDirectorySettings } from './settings.ts';
+
+/** What changed at all since a marker, in the whole domain and whatever a stream's filter says. */
+export interface ChangeScan {
+  /** Tombstones. */
+  readonly gone: readonly string[];
+  /** Deleted and restored since the marker: alive, but references to them were dropped from other objects without any trace there. */
+  readonly returned: readonly string[];
+  /** Alive and changed, the returned ones included. */
+  readonly alive: readonly string[];
+  /** DNs of containers that have another name or place since the marker: all below them has another DN, and no object there says so. */
+  readonly movedContainers: readonly string[];
+}
+
+/** The condition "changed since the marker". */
+export function changedSince(since: Marker, settings: ActiveDirectorySettings): Filter {
+  return since.kind === 'usn'
+    ? // highestCommittedUSN was committed when the marker was taken, so the first unknown change is one above; LDAP has no strict ">".
+      new GreaterThanEqualsFilter({ attribute: 'uSNChanged', value: (BigInt(since.position) + 1n).toString() })
+    : new GreaterThanEqualsFilter({
+        attribute: 'whenChanged',
+        value: generalizedTime(Date.parse(since.position) - settings.whenChangedOverlap),
+      });
+}
+
+/** Whether a change of one attribute came after the marker. */
+function isAfter(since: Marker, settings: ActiveDirectorySettings): (change: AttributeChange) => boolean {
+  if (since.kind === 'usn') {
+    const position = BigInt(since.position);
+    return ({ localUsn }) => localUsn > position;
+  }
+  const fromMs = Date.parse(since.position) - settings.whenChangedOverlap;
+  return ({ originatingSeconds }) => instantMsFrom1601Seconds(originatingSeconds) >= fromMs - 1_000;
+}
+
+/** Classes that hold no users, groups or containers below them. */
+const leafClasses: ReadonlySet<string> = new Set([
+  'user',
+  'group',
+  'contact',
+  'foreignSecurityPrincipal',
+  'dnsNode',
+  'printQueue',
+  'volume',
+  'secret',
+]);
+
+/**
+ * Lists everything that changed since the marker. It is not capped at the run's upper marker: an object that was moved or restored before
+ * that position and changed again behind it would be left out here, and by the next delta too.
+ */
+export async function scanChanges(options: {
+  readonly connection: DirectoryConnection;
+  readonly server: DomainController;
+  readonly settings: ActiveDirectorySettings;
+  readonly since: Marker;
+  readonly pageSize: number;
+}): Promise<ChangeScan> {
+  const { connection, server, settings, since, pageSize } = options;
+  const after = isAfter(since, settings);
+  const domain = comparableDn(server.domainDn);
+  const gone: string[] = [];
+  const returned: string[] = [];
+  const alive: string[] = [];
+  const movedContainers: string[] = [];
+  const pages = connection.pages(
+    {
+      base: server.domainDn,
+      scope: 'sub',
+      filter: new AndFilter({ filters: [changedSince(since, settings)] }),
+      attributes: ['isDeleted', 'objectClass', 'replPropertyMetaData'],
+      controls: [domainScope(), extendedDn(), showDeleted(), ...(server.hasRecycled ? [showRecycled()] : [])],
+      what: 'all changes since the marker',
+    },
+    pageSize,
+  );
+  for await (const page of pages) {
+    for (const entry of page) {
+      const { guid, dn } = parseExtendedDn(entry.name);
+      if (guid === undefined) continue;
+      if (values(entry, 'isDeleted')[0] === 'TRUE') {
+        gone.push(guid);
+        continue;
+      }
+      alive.push(guid);
+      const changes = metadataOf(entry);
+      const changed = (attributeId: number): boolean | undefined =>
+        changes?.some((change) => change.attributeId === attributeId && after(change));
+      if (changed(attributeIds.isDeleted) === true) returned.push(guid);
+      const isLeaf = values(entry, 'objectClass').some((name) => leafClasses.has(name));
+      if (!isLeaf && comparableDn(dn) !== domain && changed(attributeIds.name) !== false) movedContainers.push(dn);
+    }
+  }
+  return { gone, returned, alive, movedContainers };
+}
+
+function metadataOf(entry: SearchEntry): readonly AttributeChange[] | undefined {
+  const [blob] = buffers(entry, 'replPropertyMetaData');
+  return blob === undefined ? undefined : parseReplicationMetadata(blob);
+}

@@ -1,0 +1,211 @@
+import type { Control, SearchEntry } from 'ldapts';
+import { TidemarkFailure } from '../../model/failure.ts';
+import type { Item, SourceAttributes, SourceValue } from '../../model/item.ts';
+import { isSecret, isTrackedAnyway, isUntracked } from './attributes.ts';
+import { guidText, sidText } from './binary-text.ts';
+import type { DirectoryConnection } from './connection.ts';
+import { domainScope, extendedDn } from './controls.ts';
+import { isoFromGeneralizedTime } from './directory-time.ts';
+import { parseExtendedDn } from './distinguished-name.ts';
+import { buffers, values } from './entry.ts';
+import type { PrimaryGroups } from './primary-groups.ts';
+import { parseRange, readRest } from './ranged-values.ts';
+import type { AttributeDefinition, SchemaView } from './schema.ts';
+import type { StreamPlan } from './streams.ts';
+
+export type ObjectItem = Extract<Item, { kind: 'object' }>;
+export type LinksItem = Extract<Item, { kind: 'links' }>;
+
+/** An entry as the engine wants it: the object, and its lists of links that are too long for it. */
+export interface ReadEntry {
+  readonly item: ObjectItem;
+  readonly more: readonly LinksItem[];
+}
+
+/** Turns entries of one stream into items. */
+export interface EntryReader {
+  /** The attributes a search must ask for. */
+  readonly attributes: readonly string[];
+  /** The controls a search must carry. */
+  readonly controls: () => readonly Control[];
+  read(entry: SearchEntry): Promise<ReadEntry>;
+}
+
+/** Targets in one `links` item. */
+const sliceSize = 5_000;
+
+/** The attributes of a stream that its links are made of, and what making them needs. */
+const linkNeeds: Readonly<Record<string, readonly string[]>> = { primaryGroupID: ['primaryGroupID', 'objectSid'] };
+
+/** Every attribute that a stream asks the schema about. */
+export function attributesOf(plan: StreamPlan, requested: readonly string[]): readonly string[] {
+  return [...requested, ...plan.links.flatMap(({ attribute }) => linkNeeds[attribute] ?? [attribute])];
+}
+
+/**
+ * @param requested attributes that settings, mapping and `include` name, in their spelling, under which they are given
+ * @param trackable whether the stream promises deltas: then an attribute whose changes go unseen is refused
+ * @param memberRange values of a long attribute asked for at once
+ */
+export function entryReader(options: {
+  readonly connection: DirectoryConnection;
+  readonly plan: StreamPlan;
+  readonly requested: readonly string[];
+  readonly schema: SchemaView;
+  readonly primaryGroups: PrimaryGroups;
+  readonly memberRange: number;
+  readonly trackable: boolean;
+}): EntryReader {
+  const { connection, plan, schema, primaryGroups, memberRange } = options;
+  const outputs = new Map<string, { readonly definition: AttributeDefinition; readonly names: readonly string[] }>();
+  for (const name of new Set(options.requested)) {
+    const definition = schema.get(name.toLowerCase());
+    if (definition === undefined) continue;
+    refuseUnreadable(plan.name, name, definition, options.trackable);
+    const known = outputs.get(definition.name.toLowerCase());
+    outputs.set(definition.name.toLowerCase(), { definition, names: [...(known?.names ?? []), name] });
+  }
+  const multiLinks = plan.links.filter(
+    ({ from, attribute }) => from === 'attribute' && schema.get(attribute.toLowerCase())?.single === false,
+  );
+  const singleLinks = plan.links.filter((rule) => !multiLinks.includes(rule));
+  const attributes = [
+    ...new Set([
+      ...[...outputs.values()]
+        .map(({ definition }) => definition.name)
+        .filter((name) => !multiLinks.some(({ attribute }) => attribute === name)),
+      ...singleLinks.flatMap(({ attribute }) => linkNeeds[attribute] ?? [attribute]),
+      // Asked for by range: a server that caps the values of an attribute otherwise may answer with an empty list under the plain name.
+      ...multiLinks.map(({ attribute }) => `${attribute};range=0-${memberRange - 1}`),
+    ]),
+  ];
+
+  async function manyTargets(entry: SearchEntry, attribute: string): Promise<readonly string[]> {
+    const collected: string[] = [];
+    const prefix = `${attribute.toLowerCase()};`;
+    for (const { type, parsedBuffers } of entry.attributes) {
+      const lower = type.toLowerCase();
+      if (lower !== attribute.toLowerCase() && !lower.startsWith(prefix)) continue;
+      collected.push(...parsedBuffers.map(String));
+      const range = parseRange(type);
+      if (range !== undefined && range.last !== '*') {
+        collected.push(...(await readRest(connection, parseExtendedDn(entry.name), attribute, range.last + 1, memberRange)));
+      }
+    }
+    return collected.map((value) => targetId(value, connection.host));
+  }
+
+  return {
+    attributes,
+    controls: () => [domainScope(), extendedDn()],
+    async read(entry) {
+      const { guid, dn } = parseExtendedDn(entry.name);
+      const id = guid ?? '';
+      const content: Record<string, SourceValue> = {};
+      for (const { type, parsedBuffers } of entry.attributes) {
+        const output = outputs.get(type.toLowerCase());
+        if (output === undefined || parsedBuffers.length === 0) continue;
+        const value = output.definition.name === 'distinguishedName' ? dn : sourceValue(parsedBuffers, output.definition);
+        for (const name of output.names) content[name] = value;
+      }
+      const links: Record<string, readonly string[]> = {};
+      const more: LinksItem[] = [];
+      for (const { kind, from, attribute } of singleLinks) {
+        if (from === 'primaryGroupId') {
+          const group = await primaryGroups.groupOf(buffers(entry, 'objectSid')[0], values(entry, 'primaryGroupID')[0]);
+          links[kind] = group === undefined ? [] : [group];
+        } else {
+          links[kind] = values(entry, attribute).map((value) => targetId(value, connection.host));
+        }
+      }
+      for (const { kind, attribute } of multiLinks) {
+        const targets = await manyTargets(entry, attribute);
+        if (targets.length <= sliceSize) links[kind] = targets;
+        else more.push(...slices(id, kind, targets));
+        const output = outputs.get(attribute.toLowerCase());
+        for (const name of output?.names ?? []) content[name] = targets;
+      }
+      return { item: { kind: 'object', id, key: dn, attributes: content satisfies SourceAttributes, links }, more };
+    },
+  };
+}
+
+function refuseUnreadable(stream: string, name: string, definition: AttributeDefinition, trackable: boolean): void {
+  if (isSecret(name)) {
+    throw new TidemarkFailure('InvalidConfiguration', `${name} of stream ${stream} holds a secret and is never read`, {
+      stream,
+      remedy: 'Remove it from attributes, mapping and include.',
+    });
+  }
+  const unseen = isUntracked(name) || (definition.untracked && !isTrackedAnyway(name));
+  if (!unseen || !trackable) return;
+  throw new TidemarkFailure(
+    'InvalidConfiguration',
+    `Changes of ${name} leave no trace on the objects of stream ${stream}, so deltas would miss them`,
+    {
+      stream,
+      remedy: isUntracked(name)
+        ? 'List it under attributes of the stream, which is then always read completely, or do not read it.'
+        : 'Remove it from attributes, mapping and include: the schema calls it a back-link, constructed or not replicated.',
+    },
+  );
+}
+
+function slices(id: string, link: string, targets: readonly string[]): readonly LinksItem[] {
+  return Array.from({ length: Math.ceil(targets.length / sliceSize) }, (_, index) => ({
+    kind: 'links' as const,
+    id,
+    link,
+    targets: targets.slice(index * sliceSize, (index + 1) * sliceSize),
+    last: (index + 1) * sliceSize >= targets.length,
+  }));
+}
+
+function targetId(value: string, host: string): string {
+  const { guid } = parseExtendedDn(value);
+  if (guid === undefined) {
+    throw new TidemarkFailure('ListingIncomplete', `${host} gave a reference without the id of its target`, {
+      remedy: 'Use this connector with Active Directory or Samba only, and not through a proxy that drops controls.',
+    });
+  }
+  return guid;
+}
+
+/** The value of an attribute as JSON: a scalar for single-valued attributes, else always a list. */
+function sourceValue(raw: readonly Buffer[], { form, single }: AttributeDefinition): SourceValue {
+  if (!single) return raw.map((value) => String(scalar(value, form)));
+  const [value] = raw;
+  return value === undefined ? null : scalar(value, form);
+}
+
+function scalar(raw: Buffer, form: ValueForm): string | number | boolean {
+  switch (form) {
+    case 'guid':
+      return raw.length === 16 ? guidText(raw) : raw.toString('base64');
+    case 'sid':
+      return sidText(raw);
+    case 'binary':
+      return raw.toString('base64');
+    default:
+      return fromText(raw.toString('utf8'), form);
+  }
+}
+
+function fromText(text: string, form: ValueForm): string | number | boolean {
+  switch (form) {
+    case 'boolean':
+      return text === 'TRUE';
+    case 'integer':
+      return Number(text);
+    case 'time':
+      return isoFromGeneralizedTime(text) ?? text;
+    case 'dn': {
+      const { guid, dn } = parseExtendedDn(text);
+      return guid ?? dn;
+    }
+    default:
+      return text;
+  }
+}
+
+type ValueForm = AttributeDefinition['form'];

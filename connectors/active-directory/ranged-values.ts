@@ -1,0 +1,50 @@
+import type { DirectoryConnection } from './connection.ts';
+import { domainScope, extendedDn } from './controls.ts';
+import type { ExtendedDn } from './distinguished-name.ts';
+
+/** The values an answer holds: `last` is `*` if there are no more. */
+export interface ValueRange {
+  readonly first: number;
+  readonly last: number | '*';
+}
+
+/** The range in an attribute description such as `member;range=0-1499` ([MS-ADTS] 3.1.1.3.1.3.3), or `undefined` if it has none. */
+export function parseRange(description: string): ValueRange | undefined {
+  const match = /;range=(\d+)-(\d+|\*)(?:;|$)/i.exec(description);
+  if (!match) return undefined;
+  return { first: Number(match[1]), last: match[2] === '*' ? '*' : Number(match[2]) };
+}
+
+/**
+ * The values of an attribute from `start` on, range by range, until the server says that there are no more. Values that change meanwhile
+ * may shift between ranges: that change is newer than the run's marker, so the next delta reads the object again.
+ */
+export async function readRest(
+  connection: DirectoryConnection,
+  object: ExtendedDn,
+  attribute: string,
+  start: number,
+  step: number,
+): Promise<readonly string[]> {
+  const collected: string[] = [];
+  let next: number | '*' = start;
+  while (next !== '*') {
+    const [entry] = await connection.search(
+      {
+        base: object.guid === undefined ? object.dn : `<GUID=${object.guid}>`,
+        scope: 'base',
+        attributes: [`${attribute};range=${next}-${next + step - 1}`],
+        controls: [domainScope(), extendedDn()],
+        what: 'a long list of members',
+      },
+      // Deleted since its page was read: the next delta says so.
+      'empty',
+    );
+    const answer = entry?.attributes.find(({ type }) => parseRange(type) !== undefined);
+    if (answer === undefined) return collected;
+    for (const value of answer.parsedBuffers) collected.push(value.toString('utf8'));
+    const last = parseRange(answer.type)?.last ?? '*';
+    next = last === '*' ? '*' : last + 1;
+  }
+  return collected;
+}

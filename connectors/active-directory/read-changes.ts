@@ -1,0 +1,88 @@
+import { AndFilter } from 'ldapts';
+import type { Item } from '../../model/item.ts';
+import type { Marker } from '../../model/marker.ts';
+import type { ReadEnd } from '../connector.ts';
+import { changedSince, scanChanges } from './change-scan.ts';
+import type { DirectoryConnection } from './connection.ts';
+import { domainScope, extendedDn } from './controls.ts';
+import { isAtOrBelow, parseExtendedDn } from './distinguished-name.ts';
+import type { DomainController } from './server.ts';
+import type { ActiveDirectorySettings } from './settings.ts';
+import type { StreamReader } from './stream-reader.ts';
+
+/**
+ * What changed in one stream since a marker. First the tombstones, and those that were deleted and have returned; then every object that
+ * matches now and changed, or lies below a container that moved; last the ids of all that changed and did not match.
+ */
+export async function* readChangesSince(options: {
+  readonly connection: DirectoryConnection;
+  readonly server: DomainController;
+  readonly settings: ActiveDirectorySettings;
+  readonly stream: StreamReader;
+  readonly since: Marker;
+  readonly pageSize: number;
+}): AsyncGenerator<readonly Item[], ReadEnd> {
+  const { connection, settings, stream, since, pageSize } = options;
+  const scan = await scanChanges(options);
+  yield* batches(
+    scan.gone.map((id): Item => ({ kind: 'gone', id, reason: 'The directory shows it as deleted.' })),
+    pageSize,
+  );
+  yield* batches(
+    scan.returned.map((id): Item => ({ kind: 'gone', id, reason: 'It was deleted and restored, which dropped references to it.' })),
+    pageSize,
+  );
+
+  const unmatched = new Set(scan.alive);
+  async function* give(pages: AsyncGenerator<readonly Item[], void>): AsyncGenerator<readonly Item[], void> {
+    for await (const items of pages) {
+      for (const item of items) if (item.kind === 'object') unmatched.delete(item.id);
+      yield items;
+    }
+  }
+
+  for (const container of outermost(scan.movedContainers)) {
+    for await (const id of idsBelow(connection, container, pageSize)) unmatched.add(id);
+    const within = stream.within(container);
+    if (within !== undefined) yield* give(stream.search({ ...within, filter: stream.filter, pageSize }));
+  }
+  yield* give(
+    stream.search({
+      base: stream.plan.base,
+      scope: stream.plan.scope,
+      filter: new AndFilter({ filters: [stream.filter, changedSince(since, settings)] }),
+      pageSize,
+    }),
+  );
+
+  const ids = [...unmatched];
+  for (let start = 0; start < ids.length; start += pageSize) yield [{ kind: 'unmatched', ids: ids.slice(start, start + pageSize) }];
+  return { covers: 'changes' };
+}
+
+/** Without those that lie below another of them. */
+function outermost(dns: readonly string[]): readonly string[] {
+  return dns.filter(
+    (dn, index) => !dns.some((other, at) => at !== index && isAtOrBelow(dn, other) && (!isAtOrBelow(other, dn) || at < index)),
+  );
+}
+
+async function* idsBelow(connection: DirectoryConnection, base: string, pageSize: number): AsyncGenerator<string, void> {
+  const search = {
+    base,
+    scope: 'sub',
+    attributes: ['1.1'],
+    controls: [domainScope(), extendedDn()],
+    what: 'what lies below a moved container',
+  } as const;
+  for await (const page of connection.pages(search, pageSize)) {
+    for (const entry of page) {
+      const { guid } = parseExtendedDn(entry.name);
+      if (guid !== undefined) yield guid;
+    }
+  }
+}
+
+function* batches(items: readonly Item[], size: number): Generator<readonly Item[], void> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { durationMs } from '../../model/config/duration.ts';
+import { parseFilter } from './filter-text.ts';
+import { transportProblem } from './transport.ts';
+
+const secretReference = z
+  .union([
+    z.strictObject({ env: z.string().min(1).describe('Name of the environment variable that holds the secret.') }),
+    z.strictObject({ file: z.string().min(1).describe('Path of the file that holds the secret; one newline at its end is ignored.') }),
+  ])
+  .describe('Where the secret is: { env: NAME } or { file: PATH }; never the secret itself.');
+
+const directoryUrl = z.string().regex(/^ldaps?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?\/?$/, {
+  message: 'not an address of the form ldaps://HOST or ldap://HOST, with :PORT if it is not the usual one',
+});
+
+/** `settings` of an `active-directory` integration. Durations are in milliseconds after validation. */
+export const settingsSchema = z
+  .strictObject({
+    urls: z
+      .array(directoryUrl)
+      .min(1)
+      .describe(
+        'Domain controllers, ldaps://HOST[:PORT] or ldap://HOST[:PORT], tried in this order. Port 636 or 389 unless given; not the global catalog.',
+      ),
+    bindDn: z.string().min(1).describe('The account to sign in with: its DN, or its userPrincipalName.'),
+    bindPassword: secretReference.describe("Where the account's password is: { env: NAME } or { file: PATH }."),
+    baseDn: z.string().min(1).describe('What to read lies at or below this DN: the domain, or an OU of it. Streams may narrow it.'),
+    startTls: z
+      .boolean()
+      .optional()
+      .describe(
+        'Encrypt connections to ldap:// addresses with StartTLS. Default: true, unless allowPlaintext is set. ldaps:// is encrypted anyway.',
+      ),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "PEM file with the certificates of the authorities that signed the domain controllers' certificates. Default: the authorities Node.js trusts.",
+      ),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Send the password and all data unencrypted to ldap:// addresses. Default: false. For tests in a closed network only.'),
+    marker: z
+      .enum(['usn', 'whenChanged'])
+      .default('usn')
+      .describe(
+        'What deltas go by. usn (default): the update sequence number of the domain controller. whenChanged: the time of change, with weaker promises.',
+      ),
+    whenChangedOverlap: durationMs
+      .prefault('10m')
+      .describe('Only with marker whenChanged: how far before the last marker a delta starts to read. Default: 10m.'),
+    memberRange: z
+      .number()
+      .int()
+      .min(1)
+      .max(5_000)
+      .default(1_500)
+      .describe('Members asked for at once; the domain controller may give fewer. Default: 1500, the usual limit (MaxValRange).'),
+    connectTimeout: durationMs.prefault('10s').describe('How long connecting to a domain controller may take. Default: 10s.'),
+    requestTimeout: durationMs.prefault('3m').describe('How long one request, such as one page of a listing, may take. Default: 3m.'),
+  })
+  .superRefine((settings, context) => {
+    settings.urls.forEach((url, index) => {
+      const problem = transportProblem(url, settings);
+      if (problem) context.addIssue({ code: 'custom', path: ['urls', index], message: `${problem.message}. ${problem.remedy}` });
+    });
+  });
+
+export type ActiveDirectorySettings = z.output<typeof settingsSchema>;
+
+/** What a stream's block may hold beside `include` and `mapping`. */
+export const streamSettingsSchema = z.strictObject({
+  filter: z
+    .string()
+    .optional()
+    .superRefine((filter, context) => {
+      if (filter === undefined) return;
+      const checked = parseFilter(filter);
+      if (!checked.valid) context.addIssue({ code: 'custom', message: `not an LDAP filter (RFC 4515): ${checked.reason}` });
+    })
+    .describe('LDAP filter (RFC 4515) that objects of the stream match. Default: all users, all groups, all OUs and containers.'),
+  base: z.string().min(1).optional().describe("DN at or below which the stream's objects lie. Default: baseDn of the integration."),
+  scope: z
+    .enum(['subtree', 'onelevel'])
+    .default('subtree')
+    .describe('subtree (default): the base and all below it. onelevel: only what lies directly below the base.'),
+  attributes: z
+    .array(z.string().regex(/^[A-Za-z][A-Za-z0-9-]*$/, { message: 'not the name of an attribute' }))
+    .default([])
+    .describe('More source attributes to read. What mapping and include read is read anyway. Default: none.'),
+});
+
+export type ActiveDirectoryStreamSettings = z.output<typeof streamSettingsSchema>;

@@ -1,0 +1,53 @@
+import type { Filter } from 'ldapts';
+import type { Item } from '../../model/item.ts';
+import type { DirectoryConnection } from './connection.ts';
+import { isAtOrBelow } from './distinguished-name.ts';
+import type { EntryReader } from './entry-reader.ts';
+import type { StreamPlan } from './streams.ts';
+
+/** One part of a stream's scope, and what to look for in it. */
+export interface StreamSearch {
+  readonly base: string;
+  readonly scope: 'one' | 'sub';
+  readonly filter: Filter;
+  readonly pageSize: number;
+}
+
+/** Reads objects of one stream. */
+export interface StreamReader {
+  readonly plan: StreamPlan;
+  readonly filter: Filter;
+  /** Turns entries into items. */
+  readonly entries: EntryReader;
+  /** Items page by page; ends when the server said that there are no more. */
+  search(search: StreamSearch): AsyncGenerator<readonly Item[], void>;
+  /** The part of the stream's scope that lies at or below a DN; `undefined` if there is none. */
+  within(dn: string): { readonly base: string; readonly scope: 'one' | 'sub' } | undefined;
+}
+
+export function streamReader(connection: DirectoryConnection, plan: StreamPlan, filter: Filter, entries: EntryReader): StreamReader {
+  return {
+    plan,
+    filter,
+    entries,
+    async *search({ base, scope, filter: wanted, pageSize }) {
+      const pages = connection.pages(
+        { base, scope, filter: wanted, attributes: entries.attributes, controls: entries.controls(), what: `stream ${plan.name}` },
+        pageSize,
+      );
+      for await (const page of pages) {
+        const items: Item[] = [];
+        for (const entry of page) {
+          const { item, more } = await entries.read(entry);
+          items.push(item, ...more);
+        }
+        yield items;
+      }
+    },
+    within(dn) {
+      if (isAtOrBelow(plan.base, dn)) return { base: plan.base, scope: plan.scope };
+      if (!isAtOrBelow(dn, plan.base)) return undefined;
+      return plan.scope === 'sub' ? { base: dn, scope: 'sub' } : undefined;
+    },
+  };
+}

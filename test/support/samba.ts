@@ -1,0 +1,248 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Client } from 'ldapts';
+
+const run = promisify(execFile);
+
+/** Debian's packages for a domain controller and the tools used here. */
+const packages = ['samba', 'samba-dsdb-modules', 'samba-vfs-modules', 'samba-ad-provision', 'winbind', 'python3-samba', 'openssl'] as const;
+const programs = [
+  '/usr/sbin/samba',
+  '/usr/bin/samba-tool',
+  '/usr/share/samba/setup/provision.ldif',
+  '/usr/lib/x86_64-linux-gnu/samba/ldb/samba_dsdb.so',
+] as const;
+
+export interface SambaOptions {
+  /** DNS name of the domain; its first label is the NetBIOS name. Default: corp.example. */
+  readonly realm?: string;
+  /** Default: dc1. */
+  readonly hostName?: string;
+  /** Sign-in without encryption is refused, as by a hardened Active Directory. Default: false. */
+  readonly requireEncryption?: boolean;
+}
+
+/** A domain controller that runs for a test, on a loopback address of its own: Samba's LDAP ports can't be chosen. */
+export interface SambaServer extends AsyncDisposable {
+  readonly ldapUrl: string;
+  readonly ldapsUrl: string;
+  readonly baseDn: string;
+  readonly adminDn: string;
+  readonly adminPassword: string;
+  /** PEM file of the authority that signed the server's certificate, which names the host name and the address. */
+  readonly caFile: string;
+  /** `dc1.corp.example` */
+  readonly hostName: string;
+  readonly address: string;
+  /** The directory of the server's files, for tools that work on the stopped database. */
+  readonly directory: string;
+  /** Stops the server and keeps its data. */
+  stop(): Promise<void>;
+  /** Starts it after {@link SambaServer.stop}, or anew. */
+  restart(): Promise<void>;
+  /** A client that has signed in as administrator. */
+  client(): Promise<Client>;
+}
+
+/**
+ * Makes sure that Samba is there: as root on Debian it is installed, else the error says what to do.
+ */
+export async function installSamba(): Promise<void> {
+  if (programs.every((file) => existsSync(file))) return;
+  const remedy = `Install a Samba domain controller: apt-get install --no-install-recommends ${packages.join(' ')}`;
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get'))
+    throw new Error(`Samba is missing, and this account can not install it. ${remedy}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    await run('apt-get', ['update'], { env });
+    await run('apt-get', ['install', '--yes', '--no-install-recommends', ...packages], { env, maxBuffer: 64 * 1024 * 1024 });
+  } catch (error) {
+    throw new Error(`Samba is missing and installing it failed. ${remedy}`, { cause: error });
+  }
+  const missing = programs.filter((file) => !existsSync(file));
+  if (missing.length > 0) throw new Error(`Samba was installed but lacks ${missing.join(', ')}. ${remedy}`);
+}
+
+/** Provisions a new domain and starts its domain controller. Takes about five seconds, and root. */
+export async function startSamba(options: SambaOptions = {}): Promise<SambaServer> {
+  await installSamba();
+  if (process.getuid?.() !== 0) throw new Error('A Samba domain controller needs root. Run the tests as root.');
+  const realm = options.realm ?? 'corp.example';
+  const shortName = options.hostName ?? 'dc1';
+  const hostName = `${shortName}.${realm}`;
+  const baseDn = realm
+    .split('.')
+    .map((label) => `DC=${label}`)
+    .join(',');
+  const adminPassword = 'Tidemark.Test.1';
+  const adminDn = `CN=Administrator,CN=Users,${baseDn}`;
+  const directory = await mkdtemp(join(tmpdir(), 'tidemark-samba-'));
+  const address = await freeAddress();
+  await makeCertificates(directory, hostName, address);
+  const settings = [
+    `interfaces=${address}/8`,
+    'bind interfaces only=yes',
+    'vfs objects=',
+    `pid directory=${directory}/run`,
+    `ncalrpc dir=${directory}/run/ncalrpc`,
+    `winbindd socket directory=${directory}/run/winbindd`,
+    `ntp signd socket directory=${directory}/run/ntp`,
+    `tls cafile=${directory}/ca.pem`,
+    `tls certfile=${directory}/server.pem`,
+    `tls keyfile=${directory}/server.key`,
+    `log file=${directory}/samba.log`,
+    'server services=ldap',
+    `ldap server require strong auth=${options.requireEncryption === true ? 'yes' : 'no'}`,
+  ].map((setting) => `--option=${setting}`);
+  await mkdir(join(directory, 'run'), { recursive: true });
+  try {
+    await run('samba-tool', [
+      'domain',
+      'provision',
+      `--targetdir=${directory}/dc`,
+      `--realm=${realm.toUpperCase()}`,
+      `--domain=${(realm.split('.')[0] ?? 'CORP').toUpperCase()}`,
+      '--server-role=dc',
+      `--adminpass=${adminPassword}`,
+      '--host-ip=127.0.0.1',
+      `--host-name=${shortName}`,
+      '--dns-backend=NONE',
+      ...settings,
+    ]);
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
+
+  let server: ChildProcess | undefined;
+  async function start(): Promise<void> {
+    const log = openSync(join(directory, 'output.log'), 'a');
+    // -i: Samba ends when its standard input does, so a killed test leaves no server behind.
+    const child = spawn('/usr/sbin/samba', ['-s', `${directory}/dc/etc/smb.conf`, '-i', '--debug-stdout', '-M', 'prefork', ...settings], {
+      stdio: ['pipe', log, log],
+    });
+    closeSync(log);
+    server = child;
+    await until(async () => {
+      if (child.exitCode !== null)
+        throw new Error(`Samba ended at once: ${(await readFile(join(directory, 'output.log'), 'utf8')).slice(-2_000)}`);
+      return (await accepts(address, 389)) && (await accepts(address, 636));
+    }, 'Samba to accept connections');
+  }
+  async function stop(): Promise<void> {
+    const child = server;
+    server = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill('SIGTERM');
+    await ended;
+    // Its children notice the end of their parent a moment later.
+    await until(async () => !(await accepts(address, 389)), 'Samba to stop');
+  }
+
+  await start();
+  const ldapUrl = `ldap://${address}`;
+  return {
+    ldapUrl,
+    ldapsUrl: `ldaps://${address}`,
+    baseDn,
+    adminDn,
+    adminPassword,
+    caFile: join(directory, 'ca.pem'),
+    hostName,
+    address,
+    directory,
+    stop,
+    async restart() {
+      await stop();
+      await start();
+    },
+    async client() {
+      const client = new Client({ url: `ldaps://${address}`, tlsOptions: { ca: await readFile(join(directory, 'ca.pem')) } });
+      await client.bind(adminDn, adminPassword);
+      return client;
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A loopback address on which nothing serves LDAP. All of 127.0.0.0/8 is loopback on Linux. */
+async function freeAddress(): Promise<string> {
+  for (;;) {
+    const address = `127.${randomInt(1, 255)}.${randomInt(0, 255)}.${randomInt(1, 255)}`;
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer()
+        .once('error', () => resolve(false))
+        .listen(389, address, () => probe.close(() => resolve(true)));
+    });
+    if (free) return address;
+  }
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port })
+      .once('connect', () => {
+        socket.destroy();
+        resolve(true);
+      })
+      .once('error', () => resolve(false));
+  });
+}
+
+async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
+  const deadlineMs = Date.now() + 60_000;
+  while (!(await condition())) {
+    if (Date.now() > deadlineMs) throw new Error(`Waited a minute for ${what}`);
+    await delay(50);
+  }
+}
+
+/** An authority of its own and a server certificate that names host and address: the one Samba makes names neither address nor a stable authority. */
+async function makeCertificates(directory: string, hostName: string, address: string): Promise<void> {
+  const file = (name: string): string => join(directory, name);
+  const newKey = ['-newkey', 'rsa:2048', '-nodes'];
+  await run('openssl', [
+    'req',
+    '-x509',
+    ...newKey,
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.pem'),
+    '-days',
+    '30',
+    '-subj',
+    '/CN=Tidemark test authority',
+  ]);
+  await run('openssl', ['req', ...newKey, '-keyout', file('server.key'), '-out', file('server.csr'), '-subj', `/CN=${hostName}`]);
+  await writeFile(file('server.ext'), `subjectAltName=DNS:${hostName},IP:${address}\n`);
+  await run('openssl', [
+    'x509',
+    '-req',
+    '-in',
+    file('server.csr'),
+    '-CA',
+    file('ca.pem'),
+    '-CAkey',
+    file('ca.key'),
+    '-CAcreateserial',
+    '-days',
+    '30',
+    '-extfile',
+    file('server.ext'),
+    '-out',
+    file('server.pem'),
+  ]);
+  await run('chmod', ['600', file('server.key')]);
+}
