@@ -1,4 +1,4 @@
-import { type ASTNode, Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js';
+import { type ASTNode, TypeError as CelTypeError, Environment, EvaluationError, ParseError } from '@marcbachmann/cel-js';
 import type { SourceAttributes } from './item.ts';
 
 /** What an expression is evaluated over: one object as its source gave it. */

@@ -1,6 +1,6 @@
+import { celSource, compileExpression, type Expression, type ExpressionInput, expressionReason } from './expression.ts';
 import { TidemarkFailure } from './failure.ts';
 import type { SourceAttributes } from './item.ts';
-import { celSource, compileExpression, type Expression, type ExpressionInput, expressionReason } from './expression.ts';
 
 /** What one attribute of an object can be after mapping. */
 export type MappedValue = string | number | boolean | readonly (string | number | boolean)[];

@@ -12,7 +12,7 @@ function map(mapping: Record<string, string>, source: SourceAttributes, include?
 
 function attribute(expression: string, source: SourceAttributes = {}) {
   const result = map({ x: expression }, source);
-  return result.kind === 'mapped' ? result.attributes['x'] : result;
+  return result.kind === 'mapped' ? result.attributes.x : result;
 }
 
 describe('a mapping', () => {

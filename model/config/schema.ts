@@ -1,0 +1,180 @@
+import { z } from 'zod';
+import { cronProblem, timezoneProblem } from '../cron.ts';
+import { durationMs } from './duration.ts';
+
+const shortestIntervalMs = 10_000;
+
+const idRemedy = 'Use up to 63 lower-case letters, digits and dashes, beginning with a letter or digit: corp-ad.';
+
+/** Integrations and schedules are named so that their names fit into workflow and schedule ids. */
+const identifier = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'not a valid name' })
+  .meta({ remedy: idRemedy });
+
+const attributeName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,127}$/, { error: 'not a valid attribute name' })
+  .meta({ remedy: 'Use letters, digits, dots, dashes and underscores, beginning with a letter.' });
+
+function limits(count: number, percent: number, floor: number, what: string) {
+  return z
+    .strictObject({
+      count: z.int().min(0).default(count).describe(`More ${what} than this in one run are held.`),
+      percent: z.number().min(0).max(100).default(percent).describe(`More ${what} than this share of what is active are held, in percent.`),
+      floor: z.int().min(0).default(floor).describe(`Up to this many ${what} are never held.`),
+    })
+    .prefault({})
+    .describe(`A run with more ${what} than this holds all of them until someone approves.`);
+}
+
+const enabled = (what: string) => z.boolean().default(true).describe(what);
+
+const scheduleSchema = z
+  .strictObject({
+    name: identifier.optional().describe('Unique in the integration. Default: the mode.'),
+    mode: z
+      .enum(['complete', 'delta', 'auto'])
+      .describe(
+        'complete reads everything, delta what changed; auto is delta, or complete where completeEvery or a lost marker asks for it.',
+      ),
+    every: durationMs
+      .refine((ms) => ms >= shortestIntervalMs, { error: 'shorter than 10s', params: { remedy: 'Choose an interval of at least 10s.' } })
+      .optional()
+      .describe('The time from one sync to the next, at least 10s. Either every or cron.'),
+    cron: z
+      .string()
+      .superRefine((cron, context) => {
+        const problem = cronProblem(cron);
+        if (problem !== undefined) {
+          context.addIssue({ code: 'custom', message: `"${cron}" is not a cron expression: ${problem}` });
+        }
+      })
+      .optional()
+      .describe('Minute, hour, day of month, month, day of week: "30 7 * * *". A day must match both day fields. Either every or cron.'),
+    timezone: z
+      .string()
+      .superRefine((timezone, context) => {
+        const message = timezoneProblem(timezone);
+        if (message !== undefined) {
+          context.addIssue({ code: 'custom', message });
+        }
+      })
+      .default('UTC')
+      .describe('IANA time zone of cron: Europe/Berlin.'),
+    jitter: durationMs
+      .prefault('0s')
+      .describe('Each start is delayed by a random time up to this, so that integrations do not start all at once.'),
+    completeEvery: durationMs.optional().describe('Only with mode auto: a stream whose last complete sync is older is read completely.'),
+    streams: z.array(z.string()).min(1).optional().describe('The streams to sync. Default: all of the integration.'),
+  })
+  .superRefine(({ mode, every, cron, timezone, jitter, completeEvery }, context) => {
+    const issue = (path: string[], message: string, remedy: string) =>
+      context.addIssue({ code: 'custom', path, message, params: { remedy } });
+    if ((every === undefined) === (cron === undefined)) {
+      issue(
+        [],
+        every === undefined ? 'neither every nor cron is given' : 'both every and cron are given',
+        'Give one: every: 30m or cron: "30 7 * * *".',
+      );
+    }
+    if (every !== undefined && timezone !== 'UTC') {
+      issue(['timezone'], 'a time zone has no meaning for every', 'Remove timezone, or give cron in place of every.');
+    }
+    if (every !== undefined && jitter >= every) {
+      issue(['jitter'], 'the jitter is not shorter than the interval', 'Choose a jitter that is shorter than every.');
+    }
+    if (completeEvery !== undefined && mode !== 'auto') {
+      issue(['completeEvery'], `completeEvery has no meaning for mode ${mode}`, 'Use mode auto, or remove completeEvery.');
+    }
+  });
+
+/** What a stream's block holds for every connector; the rest of it belongs to the connector. */
+export const streamSchema = z
+  .looseObject({
+    include: z.string().min(1).optional().describe('CEL over source, id and key; an object for which it is not true is out of scope.'),
+    mapping: z
+      .record(attributeName, z.string())
+      .default({})
+      .describe(
+        "Canonical attribute to CEL expression over source, id and key. Laid over the connector's mapping; an empty text removes an entry of it.",
+      ),
+  })
+  .nullable();
+
+const integrationSchema = z.strictObject({
+  connector: z.string().describe('The kind of source: a connector of this reference.'),
+  taskQueue: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Temporal task queue of the steps that talk to the source, for workers that run in its network. Default: the common one.'),
+  unreachableLimit: durationMs.prefault('30m').describe('A run fails when the source has been unreachable for this long.'),
+  settings: z.unknown().optional().describe('How to reach the source; see the connector.'),
+  streams: z
+    .record(z.string(), streamSchema)
+    .optional()
+    .describe('The kinds of objects to sync, each with a block that may be empty: {}. Default: all that the connector has.'),
+  schedules: z.array(scheduleSchema).default([]).describe('When to sync. None: only on demand.'),
+  steps: z
+    .strictObject({
+      query: z
+        .strictObject({
+          enabled: enabled('Read the source.'),
+          pageSize: z
+            .int()
+            .min(1)
+            .max(100_000)
+            .default(1_000)
+            .describe('Objects asked of the source at once. Active Directory gives at most 1000.'),
+        })
+        .prefault({})
+        .describe('Reads the source, page by page.'),
+      transform: z
+        .strictObject({ enabled: enabled('Apply mapping. Without it the attributes stay as the source names them; include still holds.') })
+        .prefault({})
+        .describe('Applies include and mapping.'),
+      lookup: z
+        .strictObject({ enabled: enabled('Resolve references.') })
+        .prefault({})
+        .describe('Resolves references between objects and gives every object its verdict: new, changed, unchanged, gone.'),
+      upsert: z
+        .strictObject({
+          enabled: enabled('Write objects. Without it no marker moves.'),
+          batchSize: z.int().min(1).max(100_000).default(5_000).describe('Objects written by one statement.'),
+        })
+        .prefault({})
+        .describe('Writes what is new or changed.'),
+      membership: z
+        .strictObject({
+          enabled: enabled('Sync the members of groups.'),
+          delta: z.boolean().default(true).describe('Deltas sync members too; otherwise complete syncs alone.'),
+          limits: limits(5_000, 20, 50, 'removals of members'),
+        })
+        .prefault({})
+        .describe('Syncs the members of groups.'),
+      cleanup: z
+        .strictObject({
+          enabled: enabled('Remove what the source no longer has.'),
+          action: z
+            .enum(['delete', 'deactivate'])
+            .default('delete')
+            .describe('delete marks objects as deleted; deactivate keeps them, inactive.'),
+          limits: limits(500, 10, 10, 'deletions'),
+          purgeAfter: durationMs.optional().describe('Deleted objects are removed for good after this time. Default: never.'),
+        })
+        .prefault({})
+        .describe('Removes what the source no longer has.'),
+    })
+    .prefault({})
+    .describe('The steps of a run, each of which can be disabled.'),
+});
+
+/** `tidemark.yaml` as it is written, apart from what belongs to connectors: `settings` and the rest of each stream's block. */
+export const configurationFileSchema = z.strictObject({
+  integrations: z
+    .record(identifier, integrationSchema)
+    .describe('The connections to source systems, by name: lower-case letters, digits and dashes.'),
+});
+
+export type IntegrationFile = z.output<typeof integrationSchema>;
