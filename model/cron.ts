@@ -1,7 +1,9 @@
 import { Cron } from 'croner';
 
-const field = String.raw`[0-9A-Za-z*,/-]+`;
-const fiveFields = new RegExp(String.raw`^${field}( +${field}){4}$`);
+const value = '(?:[0-9]+|[A-Za-z]{3})';
+const range = `(?:\\*|${value}(?:-${value})?)(?:/[0-9]+)?`;
+const field = `${range}(?:,${range})*`;
+const fiveFields = new RegExp(`^${field}(?: +${field}){4}$`);
 
 /** What is wrong with a cron expression for Temporal, which takes five fields and no extensions (`L`, `#`, `W`, `?`); undefined if nothing is. */
 export function cronProblem(cron: string): string | undefined {

@@ -1,0 +1,46 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { judgePlan } from '../../../model/deletion-limits.ts';
+
+const limits = { count: 500, percent: 10, floor: 10 };
+
+describe('a plan of removals', () => {
+  it.each([
+    ['nothing', 0, 0, false],
+    ['as many as the floor, though they are all there is', 10, 10, false],
+    ['one above the floor and beyond the percentage', 11, 109, true],
+    ['exactly the percentage', 11, 110, false],
+    ['exactly the count', 500, 100_000, false],
+    ['one above the count', 501, 100_000, true],
+    ['more than there are', 11, 0, true],
+  ])('of %s is held or not', (_, candidates, active, held) => {
+    expect(judgePlan({ candidates, active, limits, emptyListing: false }).held).toBe(held);
+  });
+
+  it('is held, however small, if the listing was empty over existing objects', () => {
+    expect(judgePlan({ candidates: 1, active: 1, limits, emptyListing: true })).toEqual({
+      held: true,
+      reason: 'the complete listing was empty, while 1 are active',
+    });
+    expect(judgePlan({ candidates: 0, active: 0, limits, emptyListing: true })).toEqual({ held: false });
+  });
+
+  it('says which limit holds it', () => {
+    expect(judgePlan({ candidates: 501, active: 100_000, limits, emptyListing: false })).toMatchObject({
+      reason: '501 removals exceed the limit of 500',
+    });
+    expect(judgePlan({ candidates: 50, active: 100, limits, emptyListing: false })).toMatchObject({
+      reason: '50 removals exceed 10 percent of 100 active',
+    });
+  });
+
+  it('that is larger is never held less', () => {
+    fc.assert(
+      fc.property(fc.nat(2_000), fc.nat(2_000), fc.nat(20_000), (candidates, more, active) => {
+        const smaller = judgePlan({ candidates, active, limits, emptyListing: false });
+        const larger = judgePlan({ candidates: candidates + more, active, limits, emptyListing: false });
+        expect(smaller.held && !larger.held).toBe(false);
+      }),
+    );
+  });
+});
