@@ -99,6 +99,8 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
     `tls keyfile=${directory}/server.key`,
     `log file=${directory}/samba.log`,
     'server services=ldap',
+    // The data need not survive a power cut.
+    'ldb:nosync=true',
     `ldap server require strong auth=${options.requireEncryption === true ? 'yes' : 'no'}`,
   ].map((setting) => `--option=${setting}`);
   await mkdir(join(directory, 'run'), { recursive: true });
