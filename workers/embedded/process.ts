@@ -94,9 +94,20 @@ function startGuard(pid: number, signal: NodeJS.Signals): ChildProcess {
 }
 
 /** A port on 127.0.0.1 that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
+  return listenOnce(0);
+}
+
+/** Throws, with the remedy, if somebody listens on this port of 127.0.0.1. */
+export async function requireFreePort(port: number): Promise<void> {
+  await listenOnce(port).catch((error: unknown) => {
+    throw new Error(`Port ${port} on 127.0.0.1 is in use. Choose another one, or none to get a free one.`, { cause: error });
+  });
+}
+
+async function listenOnce(port: number): Promise<number> {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   server.close();

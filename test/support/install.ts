@@ -1,0 +1,3 @@
+import { installSamba } from './samba.ts';
+
+await installSamba();
