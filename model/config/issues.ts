@@ -10,6 +10,8 @@ export interface JsonSchema {
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
   readonly format?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
   /** What to do about a wrong value; set with `meta`. */
   readonly remedy?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
@@ -49,7 +51,7 @@ function problemsOf(issue: z.core.$ZodIssue, path: ConfigPath, root: JsonSchema,
     const full = [...context.root, ...at];
     return { file: context.file, ...context.locate(full, part), path: full.map(String).join('.'), message, remedy };
   };
-  const remedy = schema?.remedy ?? schema?.description ?? 'The configuration reference says what belongs here.';
+  const remedy = adviceAt(root, path);
 
   if (found === undefined && issue.code !== 'custom' && issue.code !== 'unrecognized_keys') {
     return [problem(path, 'key', `${String(path.at(-1) ?? 'the configuration')} is missing`, remedy)];
@@ -121,15 +123,31 @@ function depth(issues: readonly z.core.$ZodIssue[]): number {
 }
 
 function schemaAt(schema: JsonSchema | undefined, path: ConfigPath): JsonSchema | undefined {
+  return schemasAlong(schema, path)[path.length];
+}
+
+/** What is known of the value, or else of the nearest block or list it is in. */
+function adviceAt(root: JsonSchema, path: ConfigPath): string {
+  const closest = schemasAlong(root, path).findLast(({ remedy, description }) => remedy !== undefined || description !== undefined);
+  return closest?.remedy ?? closest?.description ?? 'The configuration reference says what belongs here.';
+}
+
+/** The schemas from the root to the value, as far as they are known. */
+function schemasAlong(schema: JsonSchema | undefined, path: ConfigPath): readonly JsonSchema[] {
   const [step, ...rest] = path;
-  if (schema === undefined || step === undefined) {
-    return schema;
+  if (schema === undefined) {
+    return [];
+  }
+  if (step === undefined) {
+    return [schema];
   }
   const { properties, additionalProperties, items, anyOf } = schema;
   const below = properties?.[String(step)] ?? (typeof additionalProperties === 'object' ? additionalProperties : undefined) ?? items;
-  return below === undefined
-    ? anyOf?.map((option) => schemaAt(option, path)).find((option) => option !== undefined)
-    : schemaAt(below, rest);
+  if (below !== undefined) {
+    return [schema, ...schemasAlong(below, rest)];
+  }
+  const [deepest = [schema]] = (anyOf ?? []).map((option) => schemasAlong(option, path)).toSorted((a, b) => b.length - a.length);
+  return [schema, ...deepest.slice(1)];
 }
 
 function knownKeys(schema: JsonSchema | undefined): readonly string[] {
