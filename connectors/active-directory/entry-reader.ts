@@ -28,11 +28,10 @@ export interface EntryReader {
   readonly attributes: readonly string[];
   /** The controls a search must carry. */
   readonly controls: () => readonly Control[];
+  /** Entries may carry lists of references: a page of them can be a thousand times as big as one of others. */
+  readonly hasLists: boolean;
   read(entry: SearchEntry): Promise<ReadEntry>;
 }
-
-/** Targets in one `links` item. */
-const sliceSize = 5_000;
 
 /** The attributes of a stream that its links are made of, and what making them needs. */
 const linkNeeds: Readonly<Record<string, readonly string[]>> = { primaryGroupID: ['primaryGroupID', 'objectSid'] };
@@ -45,7 +44,7 @@ export function attributesOf(plan: StreamPlan, requested: readonly string[]): re
 /**
  * @param requested attributes that settings, mapping and `include` name, in their spelling, under which they are given
  * @param trackable whether the stream promises deltas: then an attribute whose changes go unseen is refused
- * @param memberRange values of a long attribute asked for at once
+ * @param memberRange values of a long attribute asked for, and given on, at once
  */
 export function entryReader(options: {
   readonly connection: DirectoryConnection;
@@ -98,6 +97,7 @@ export function entryReader(options: {
   return {
     attributes,
     controls: () => [domainScope(), extendedDn()],
+    hasLists: multiLinks.length > 0,
     async read(entry) {
       const { guid, dn } = parseExtendedDn(entry.name);
       const id = guid ?? '';
@@ -120,8 +120,8 @@ export function entryReader(options: {
       }
       for (const { kind, attribute } of multiLinks) {
         const targets = await manyTargets(entry, attribute);
-        if (targets.length <= sliceSize) links[kind] = targets;
-        else more.push(...slices(id, kind, targets));
+        if (targets.length <= memberRange) links[kind] = targets;
+        else more.push(...slices(id, kind, targets, memberRange));
         const output = outputs.get(attribute.toLowerCase());
         for (const name of output?.names ?? []) content[name] = targets;
       }
@@ -151,13 +151,13 @@ function refuseUnreadable(stream: string, name: string, definition: AttributeDef
   );
 }
 
-function slices(id: string, link: string, targets: readonly string[]): readonly LinksItem[] {
-  return Array.from({ length: Math.ceil(targets.length / sliceSize) }, (_, index) => ({
+function slices(id: string, link: string, targets: readonly string[], size: number): readonly LinksItem[] {
+  return Array.from({ length: Math.ceil(targets.length / size) }, (_, index) => ({
     kind: 'links' as const,
     id,
     link,
-    targets: targets.slice(index * sliceSize, (index + 1) * sliceSize),
-    last: (index + 1) * sliceSize >= targets.length,
+    targets: targets.slice(index * size, (index + 1) * size),
+    last: (index + 1) * size >= targets.length,
   }));
 }
 

@@ -58,7 +58,9 @@ export const settingsSchema = z
       .min(1)
       .max(5_000)
       .default(1_500)
-      .describe('Members asked for at once; the domain controller may give fewer. Default: 1500, the usual limit (MaxValRange).'),
+      .describe(
+        'Members of a group that are read and passed on at once; the domain controller may give fewer. Default: 1500, its usual limit (MaxValRange).',
+      ),
     connectTimeout: durationMs.prefault('10s').describe('How long connecting to a domain controller may take. Default: 10s.'),
     requestTimeout: durationMs.prefault('3m').describe('How long one request, such as one page of a listing, may take. Default: 3m.'),
   })

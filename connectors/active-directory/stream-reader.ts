@@ -25,6 +25,9 @@ export interface StreamReader {
   within(dn: string): { readonly base: string; readonly scope: 'one' | 'sub' } | undefined;
 }
 
+/** The most entries a page may have if each may carry a list of references: bounds the memory of a page. */
+const pageSizeWithLists = 200;
+
 export function streamReader(connection: DirectoryConnection, plan: StreamPlan, filter: Filter, entries: EntryReader): StreamReader {
   return {
     plan,
@@ -33,7 +36,7 @@ export function streamReader(connection: DirectoryConnection, plan: StreamPlan, 
     async *search({ base, scope, filter: wanted, pageSize }) {
       const pages = connection.pages(
         { base, scope, filter: wanted, attributes: entries.attributes, controls: entries.controls(), what: `stream ${plan.name}` },
-        pageSize,
+        entries.hasLists ? Math.min(pageSize, pageSizeWithLists) : pageSize,
       );
       for await (const page of pages) {
         const items: Item[] = [];
