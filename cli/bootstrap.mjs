@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { findNode, noNodeMessage } from './own-node.mjs';
 import { runChild } from './run-child.mjs';
 
+const flags = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** npm notes what it installed in a lock file of its own, written last: a broken-off install has none. */
@@ -25,9 +26,10 @@ function isInstalled() {
 
 async function main() {
   if (!isInstalled()) {
-    console.error('Installing dependencies (npm ci) ...');
-    // Standard output belongs to the command: npm's goes to standard error.
-    const code = await runChild('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, stdio: ['ignore', 2, 2] });
+    console.error('Installing dependencies (npm install) ...');
+    // Not `npm ci`: it refuses the lock file where the registry lacks optional packages of other platforms. `--no-save` keeps the lock file
+    // as it is. Standard output belongs to the command: npm's goes to standard error.
+    const code = await runChild('npm', ['install', ...flags], { cwd: root, stdio: ['ignore', 2, 2] });
     if (code !== 0) return code;
   }
   const node = findNode();
