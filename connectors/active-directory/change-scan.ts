@@ -3,7 +3,7 @@ import type { Marker } from '../../model/marker.ts';
 import type { DirectoryConnection } from './connection.ts';
 import { domainScope, extendedDn, showDeleted, showRecycled } from './controls.ts';
 import { generalizedTime, instantMsFrom1601Seconds } from './directory-time.ts';
-import { comparableDn, parseExtendedDn } from './distinguished-name.ts';
+import { isSameDn, parseExtendedDn } from './distinguished-name.ts';
 import { buffers, values } from './entry.ts';
 import { type AttributeChange, attributeIds, parseReplicationMetadata } from './replication-metadata.ts';
 import type { DomainController } from './server.ts';
@@ -67,7 +67,6 @@ export async function scanChanges(options: {
 }): Promise<ChangeScan> {
   const { connection, server, settings, since, pageSize } = options;
   const after = isAfter(since, settings);
-  const domain = comparableDn(server.domainDn);
   const gone: string[] = [];
   const returned: string[] = [];
   const alive: string[] = [];
@@ -97,7 +96,7 @@ export async function scanChanges(options: {
         changes?.some((change) => change.attributeId === attributeId && after(change));
       if (changed(attributeIds.isDeleted) === true) returned.push(guid);
       const isLeaf = values(entry, 'objectClass').some((name) => leafClasses.has(name));
-      if (!isLeaf && comparableDn(dn) !== domain && changed(attributeIds.name) !== false) movedContainers.push(dn);
+      if (!isLeaf && changed(attributeIds.name) !== false && !isSameDn(dn, server.domainDn)) movedContainers.push(dn);
     }
   }
   return { gone, returned, alive, movedContainers };

@@ -12,26 +12,33 @@ export function parseExtendedDn(text: string): ExtendedDn {
   return { ...(guid === undefined ? {} : { guid }), dn: match?.[2] ?? text };
 }
 
-/** A form of a DN that is equal for equal DNs as far as case and blanks around separators go. Enough to compare DNs that one server gave, and those people write. */
-export function comparableDn(dn: string): string {
-  return dn
-    .replaceAll(/(?<!\\)\s*,\s*/g, ',')
-    .replaceAll(/\s*=\s*/g, '=')
-    .trim()
-    .toLowerCase();
+/**
+ * The parts of a DN, `type=value` each, in a form that is equal for equal parts: lower case, without escapes (RFC 4514 2.4) and without
+ * blanks around separators. Enough to compare DNs that one server gave with each other and with those that people write.
+ */
+function comparableParts(dn: string): readonly string[] {
+  const parts = dn.match(/(?:\\.|[^\\,])+/gs) ?? [];
+  return parts.map((part) => {
+    const [type = '', ...value] = part.split('=');
+    return `${type.trim()}=${withoutEscapes(value.join('=').trim())}`.toLowerCase();
+  });
+}
+
+/** Escapes are two hexadecimal digits for a byte of UTF-8, or a backslash before a character. */
+function withoutEscapes(value: string): string {
+  return value.replaceAll(/((?:\\[0-9a-fA-F]{2})+)|\\(.)/gs, (_, bytes: string | undefined, character: string | undefined) =>
+    bytes === undefined ? (character ?? '') : Buffer.from(bytes.replaceAll('\\', ''), 'hex').toString('utf8'),
+  );
 }
 
 /** Whether `dn` is `ancestor` or lies below it. */
 export function isAtOrBelow(dn: string, ancestor: string): boolean {
-  const [lower, upper] = [comparableDn(dn), comparableDn(ancestor)];
-  return upper === '' || lower === upper || lower.endsWith(`,${upper}`);
+  const [lower, upper] = [comparableParts(dn), comparableParts(ancestor)];
+  const depth = lower.length - upper.length;
+  return depth >= 0 && upper.every((part, index) => part === lower[depth + index]);
 }
 
-/** The DN of the object above, or '' for a DN of one part. A comma inside a value is escaped (RFC 4514 2.4). */
-export function parentDn(dn: string): string {
-  for (let index = 0; index < dn.length; index += 1) {
-    if (dn[index] === '\\') index += 1;
-    else if (dn[index] === ',') return dn.slice(index + 1).trim();
-  }
-  return '';
+/** Whether two DNs name the same object. */
+export function isSameDn(one: string, other: string): boolean {
+  return isAtOrBelow(one, other) && isAtOrBelow(other, one);
 }

@@ -15,6 +15,8 @@ export function parseFilter(text: string): FilterCheck {
       reason: 'escaped bytes beyond ASCII are not supported; write the character itself; binary attributes can not be compared',
     };
   }
+  // ldapts overlooks a missing parenthesis at the end. One in a value is always escaped (RFC 4515 3).
+  if (!isBalanced(trimmed)) return { valid: false, reason: 'its parentheses do not match' };
   try {
     return { valid: true, filter: FilterParser.parseString(trimmed) };
   } catch (error) {
@@ -36,4 +38,14 @@ export function attributesInFilter(filter: Filter): ReadonlySet<string> {
   };
   visit(filter);
   return names;
+}
+
+function isBalanced(text: string): boolean {
+  let depth = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    if (text[index] === '(') depth += 1;
+    if (text[index] === ')') depth -= 1;
+    if (depth < 1 && index < text.length - 1) return false;
+  }
+  return depth === 0;
 }
