@@ -88,10 +88,9 @@ export function expressionReason(error: unknown): string {
   if (!(error instanceof EvaluationError)) {
     throw error;
   }
-  // The conversion errors of the library quote the value they choke on; that value may be personal data.
-  const reason = error.summary.replaceAll(/'[^']*'/g, (quoted) =>
-    error.code === 'no_matching_overload' || error.code === 'no_such_overload' ? quoted : "'…'",
-  );
+  // Messages about overloads name types only. Others may end in the value they choke on, behind a colon or a quote; it may be personal data.
+  const namesTypes = error.code === 'no_matching_overload' || error.code === 'no_such_overload';
+  const reason = namesTypes ? error.summary : error.summary.replace(/[:"].*$/s, '').trimEnd();
   return reason.includes('null') ? `${reason} (an attribute that the object lacks is null: test it with has())` : reason;
 }
 
