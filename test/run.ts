@@ -11,7 +11,7 @@ const report = join(scratch, 'report.json');
 
 const checks: readonly (readonly [name: string, command: string, ...args: readonly string[]])[] = [
   ['what the tests need', 'node', 'test/support/install.ts'],
-  ['format and lint', 'biome', 'ci'],
+  ['format and lint', 'biome', 'ci', '--colors=off'],
   ['types', 'tsc', '-p', '.'],
   ['unused code and dependencies', 'knip'],
   ['build', 'node', 'workers/build.ts'],
