@@ -22,6 +22,8 @@ export interface LaunchRequest {
 /** The argument of `syncIntegration`: the request and who carries it. */
 export interface SyncRequest extends LaunchRequest {
   readonly connectorType?: string;
+  /** Task queue of the steps that open a session with the source; absent: the common one. */
+  readonly sourceTaskQueue?: string;
   readonly launcherId: string;
   /** When the request was made, Temporal's time; ISO 8601, UTC. */
   readonly requestedAt: string;
@@ -109,8 +111,6 @@ export interface RunPlan {
   readonly reason: string;
   readonly server: ServerIdentity;
   readonly streams: readonly StreamPlan[];
-  /** Task queue of the steps that open a session with the source. */
-  readonly sourceTaskQueue: string | null;
   readonly steps: {
     readonly query: boolean;
     readonly transform: boolean;

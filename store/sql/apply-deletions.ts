@@ -74,7 +74,11 @@ export async function applyDeletions(
               source_hash = null, links_hash = null, updated_at = now()
          from doomed d where o.id = d.id
      ), cut as (
-       delete from tidemark.link l using doomed d where l.from_id = d.id or l.to_id = d.id
+       delete from tidemark.link l
+        using (select f.* from doomed d join tidemark.link f on f.from_id = d.id
+                union
+               select t.* from doomed d join tidemark.link t on t.to_id = d.id) c
+        where l.from_id = c.from_id and l.kind = c.kind and l.to_id = c.to_id
        returning l.from_id, l.kind, l.to_id
      ), incoming as materialized (
        select distinct c.from_id, c.kind, c.to_id, d.source_id as target

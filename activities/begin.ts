@@ -1,0 +1,178 @@
+import { activityInfo } from '@temporalio/activity';
+import type { Session, StreamDeclaration } from '../connectors/connector.ts';
+import { streamFingerprint, mappingVersion } from '../model/config/fingerprint.ts';
+import { formatDuration, parseDuration } from '../model/config/duration.ts';
+import type { IntegrationConfig } from '../model/config/types.ts';
+import { TidemarkFailure } from '../model/failure.ts';
+import type { Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
+import { claimIntegration } from '../store/claims.ts';
+import { readMarkers, type StreamMarker } from '../store/markers.ts';
+import type { Dependencies } from './dependencies.ts';
+import { connectorOf, inIntegration, openSource, streamOf } from './source.ts';
+import { step } from './step.ts';
+
+const defaultCompleteEveryMs = parseDuration('7d');
+const defaultUnreachableLimitMs = parseDuration('30m');
+
+/**
+ * Claims the integration, checks the source, takes the next markers before anything is read, and settles for each stream how it is read
+ * and why.
+ */
+export function begin(deps: Dependencies) {
+  return (request: SyncRequest): Promise<RunPlan> =>
+    step('begin', defaultUnreachableLimitMs, async ({ signal }) => {
+      const { integration } = request;
+      const { workflowExecution, currentAttemptScheduledTimestampMs } = activityInfo();
+      if (!workflowExecution) throw new Error('begin runs in a workflow only');
+      const { claim, configId } = await claimIntegration(
+        deps.store.pool,
+        {
+          request,
+          workflowId: workflowExecution.workflowId,
+          temporalRunId: workflowExecution.runId,
+          begunAt: new Date(currentAttemptScheduledTimestampMs),
+        },
+        async (runId) => (await deps.temporal.workflow.getHandle(workflowExecution.workflowId, runId).describe()).status.name === 'RUNNING',
+      );
+      const config = await deps.configuration(configId);
+      const names = request.streams ?? Object.keys(config.streams);
+      for (const name of names) streamOf(config, integration, name);
+      const markers = await readMarkers(deps.store, integration);
+      await using session = await openPreferred(deps, { integration, config, names, markers, signal });
+      await checkSource(session, integration);
+      const streams = await planStreams(deps, { request, config, names, markers, session });
+      const mode: Mode = streams.some((stream) => stream.mode === 'complete') ? 'complete' : 'delta';
+      const reason = [...new Set(streams.filter((stream) => stream.mode === mode).map((stream) => stream.reason))].join('; ');
+      await deps.store.pool.query(`update tidemark.sync_run set mode = $2, reason = $3 where id = $1`, [claim.runId, mode, reason]);
+      return {
+        claim,
+        configId,
+        connectorType: config.connector,
+        mode,
+        reason,
+        server: session.server,
+        streams,
+        ...enabledSteps(config, mode),
+      };
+    });
+}
+
+interface PlanContext {
+  readonly integration: string;
+  readonly config: IntegrationConfig;
+  readonly names: readonly string[];
+  readonly markers: ReadonlyMap<string, StreamMarker>;
+  readonly signal: AbortSignal;
+}
+
+/** Markers are worth most on the server they were taken from; only if that one can't serve, another is read, and then completely. */
+async function openPreferred(deps: Dependencies, { integration, config, names, markers, signal }: PlanContext): Promise<Session> {
+  const options = { integration, config, streams: names, signal };
+  const preferred = names.map((name) => markers.get(name)?.marker.server).find((server) => server !== undefined);
+  if (!preferred) return openSource(deps, options);
+  try {
+    return await openSource(deps, { ...options, server: preferred });
+  } catch (error) {
+    if (error instanceof TidemarkFailure && error.type === 'ServerChanged') return openSource(deps, options);
+    throw error;
+  }
+}
+
+async function checkSource(session: Session, integration: string): Promise<void> {
+  const report = await session.check().catch((error: unknown) => {
+    throw inIntegration(error, integration);
+  });
+  const failure = report.findings.find((finding) => finding.severity === 'failure');
+  if (!failure) return;
+  throw new TidemarkFailure(failure.failure ?? 'SourceUnavailable', `Integration ${integration}: ${failure.message}`, {
+    integration,
+    ...(failure.remedy ? { remedy: failure.remedy } : {}),
+  });
+}
+
+interface StreamPlanContext {
+  readonly request: SyncRequest;
+  readonly config: IntegrationConfig;
+  readonly names: readonly string[];
+  readonly markers: ReadonlyMap<string, StreamMarker>;
+  readonly session: Session;
+}
+
+async function planStreams(deps: Dependencies, context: StreamPlanContext): Promise<readonly StreamPlan[]> {
+  const { request, config, names, markers, session } = context;
+  const connector = connectorOf(deps, request.integration, config);
+  const blocks = Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, stream.settings]));
+  const declarations = new Map(connector.streams(config.settings, blocks).map((declaration) => [declaration.name, declaration]));
+  const plans: StreamPlan[] = [];
+  for (const [index, name] of names.entries()) {
+    const stream = streamOf(config, request.integration, name);
+    const declaration = declarations.get(name) as StreamDeclaration;
+    const next = await session.mark(name);
+    const fingerprint = streamFingerprint({
+      connectorType: connector.type,
+      connectorVersion: connector.version,
+      query: declaration.query,
+      stream,
+      steps: config.steps,
+    });
+    const stored = markers.get(name);
+    const judged = await judge({ request, config, declaration, session, fingerprint, stored });
+    plans.push({
+      stream: name,
+      index,
+      ...judged,
+      stored: stored ? { marker: stored.marker, version: stored.version } : null,
+      next,
+      fingerprint,
+      mappingVersion: mappingVersion(stream, config.steps.transform.enabled),
+    });
+  }
+  return plans;
+}
+
+interface JudgeContext {
+  readonly request: SyncRequest;
+  readonly config: IntegrationConfig;
+  readonly declaration: StreamDeclaration;
+  readonly session: Session;
+  readonly fingerprint: string;
+  readonly stored: StreamMarker | undefined;
+}
+
+/** The one place where the mode of a stream is decided. An invalid marker never becomes an empty delta. */
+async function judge({ request, config, declaration, session, fingerprint, stored }: JudgeContext): Promise<{ mode: Mode; reason: string }> {
+  if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested' };
+  if (!stored) return { mode: 'complete', reason: 'this stream has never been read completely' };
+  if (stored.fingerprint !== fingerprint) {
+    return { mode: 'complete', reason: 'the query, mapping, steps or connector version changed since the marker was taken' };
+  }
+  if (declaration.delta === 'none') return { mode: 'complete', reason: declaration.misses[0] ?? 'this stream can only be read completely' };
+  const verdict = await session.judge(declaration.name, stored.marker);
+  if (!verdict.valid) return { mode: 'complete', reason: `the marker is not valid: ${verdict.reason}` };
+  if (request.mode === 'auto') {
+    const everyMs = request.completeEveryMs ?? config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ?? defaultCompleteEveryMs;
+    if (Date.now() - stored.completeAt.getTime() >= everyMs) {
+      return { mode: 'complete', reason: `the last complete read is older than ${formatDuration(everyMs)}` };
+    }
+  }
+  return { mode: 'delta', reason: 'changes since the stored marker' };
+}
+
+function enabledSteps(config: IntegrationConfig, mode: Mode): Pick<RunPlan, 'steps' | 'skipped'> {
+  const { steps } = config;
+  const membershipInDelta = steps.membership.delta || mode === 'complete';
+  const skipped: Record<string, string> = {};
+  for (const [name, { enabled }] of Object.entries(steps)) if (!enabled) skipped[name] = 'disabled in the configuration';
+  if (steps.membership.enabled && !membershipInDelta) skipped['membership'] = 'memberships are left to complete syncs (steps.membership.delta is false)';
+  return {
+    steps: {
+      query: steps.query.enabled,
+      transform: steps.transform.enabled,
+      lookup: steps.lookup.enabled,
+      upsert: steps.upsert.enabled,
+      membership: steps.membership.enabled && membershipInDelta,
+      cleanup: steps.cleanup.enabled,
+    },
+    skipped,
+  };
+}

@@ -1,0 +1,37 @@
+import { judgePlan } from '../model/deletion-limits.ts';
+import { fenced } from '../store/fence.ts';
+import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
+import { verifyStaged } from '../store/sql/staging.ts';
+import type { StagedRows } from '../store/sql/upsert-batch.ts';
+import type { Dependencies } from './dependencies.ts';
+import { attemptOf, step } from './step.ts';
+
+/**
+ * Deletes or deactivates what is gone, absent or out of scope. Each stream's deletions are one plan: beyond a limit the whole plan is held,
+ * and an empty complete listing over stored objects always is.
+ */
+export function cleanup(deps: Dependencies) {
+  return async (rows: StagedRows): Promise<void> => {
+    const config = await deps.configuration(rows.plan.configId);
+    const { action, limits } = config.steps.cleanup;
+    await step('cleanup', config.unreachableLimitMs, async ({ progress }) => {
+      const attempt = await attemptOf(deps, rows.plan.claim, 'cleanup');
+      const { pool } = deps.store;
+      await fenced(pool, attempt, 'exclusive', async (client) => {
+        await verifyStaged(client, rows.plan, rows.staged);
+        const held: Record<string, string> = {};
+        for (const { stream, candidates, active } of await countDeletions(client, rows)) {
+          const verdict = judgePlan({ candidates, active, limits, emptyListing: listedNothing(rows, stream) });
+          if (verdict.held) held[stream] = verdict.reason;
+        }
+        await holdDeletions(client, rows, held);
+        progress(undefined, await applyDeletions(client, rows, action, held));
+      });
+    });
+  };
+}
+
+function listedNothing({ plan, staged }: StagedRows, stream: string): boolean {
+  const complete = plan.streams.some((candidate) => candidate.stream === stream && candidate.mode === 'complete');
+  return complete && staged.filter((part) => part.stream === stream).every((part) => part.read === 0);
+}

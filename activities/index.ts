@@ -1,0 +1,40 @@
+import { awaitClose } from './await-close.ts';
+import { begin } from './begin.ts';
+import { cleanup } from './cleanup.ts';
+import { commit } from './commit.ts';
+import type { Dependencies } from './dependencies.ts';
+import { describeIntegration } from './describe-integration.ts';
+import { fail } from './fail.ts';
+import { lookup } from './lookup.ts';
+import { membership } from './membership.ts';
+import { query } from './query.ts';
+import { recordSkip } from './record-skip.ts';
+import { reread } from './reread.ts';
+import { transform } from './transform.ts';
+import { upsert } from './upsert.ts';
+
+/** The activities of one worker process. */
+export function createActivities(deps: Dependencies) {
+  return {
+    begin: begin(deps),
+    query: query(deps),
+    reread: reread(deps),
+    transform: transform(deps),
+    lookup: lookup(deps),
+    upsert: upsert(deps),
+    membership: membership(deps),
+    cleanup: cleanup(deps),
+    commit: commit(deps),
+    fail: fail(deps),
+    recordSkip: recordSkip(deps),
+    describeIntegration: describeIntegration(deps),
+  };
+}
+
+/** The activities of the queue where launchers wait; apart from the others, so that waiting never takes a place from work. */
+export function createWaitActivities(deps: Dependencies) {
+  return { awaitClose: awaitClose(deps) };
+}
+
+export type Activities = ReturnType<typeof createActivities>;
+export type WaitActivities = ReturnType<typeof createWaitActivities>;

@@ -1,0 +1,37 @@
+import { judgePlan } from '../model/deletion-limits.ts';
+import { fenced } from '../store/fence.ts';
+import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
+import { verifyStaged } from '../store/sql/staging.ts';
+import type { StagedRows } from '../store/sql/upsert-batch.ts';
+import type { Dependencies } from './dependencies.ts';
+import { attemptOf, step } from './step.ts';
+import { eachBatch } from './upsert.ts';
+
+/** A number above every staged row's. */
+const endOfRows = '9223372036854775807';
+
+/** Makes the stored member links equal to the lists that were read, by set difference; removals beyond the limits are held. */
+export function membership(deps: Dependencies) {
+  return async (rows: StagedRows): Promise<void> => {
+    const config = await deps.configuration(rows.plan.configId);
+    const { limits } = config.steps.membership;
+    await step('membership', config.unreachableLimitMs, async (context) => {
+      const attempt = await attemptOf(deps, rows.plan.claim, 'membership');
+      const { pool } = deps.store;
+      await verifyStaged(pool, rows.plan, rows.staged);
+      const held = await fenced(pool, attempt, 'exclusive', async (client) => {
+        const limited: Record<string, string> = {};
+        for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
+          const active = await countMembers(client, rows.plan.claim.integration, stream);
+          const verdict = judgePlan({ candidates: removals, active, limits, emptyListing: false });
+          if (verdict.held) limited[stream] = verdict.reason;
+        }
+        return limited;
+      });
+      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, which: 'links', context }, async (after, upTo) => {
+        await fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'members', after, upTo, held));
+      });
+      await fenced(pool, attempt, 'exclusive', (client) => resolveArrivals(client, rows, 'members'));
+    });
+  };
+}

@@ -1,0 +1,72 @@
+import type { ReadEnd } from '../connectors/connector.ts';
+import type { Item } from '../model/item.ts';
+import type { RunPlan, Staged } from '../model/run.ts';
+import { stagingWriter } from '../store/staging-writer.ts';
+import type { Dependencies } from './dependencies.ts';
+import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { attemptOf, step } from './step.ts';
+
+/** Staged rows of a stream are numbered from here; re-read rows from the middle of the stream's range, so that they win. */
+export const streamSeqRange = 2 ** 40;
+
+export interface QueryRequest {
+  readonly plan: RunPlan;
+  readonly stream: string;
+}
+
+/** Reads one stream, completely or what changed since its marker, and stages it. A retry reads again from the start: its rows alone count. */
+export function query(deps: Dependencies) {
+  return async ({ plan, stream }: QueryRequest): Promise<Staged> => {
+    const config = await deps.configuration(plan.configId);
+    return step('query', config.unreachableLimitMs, async ({ signal, progress }) => {
+      const { integration, runId } = plan.claim;
+      const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
+      if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
+      const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
+      await dropEarlierAttempts(deps, runId, `${runId}/query/${stream}/`, attempt.token);
+      const writer = stagingWriter({
+        pool: deps.store.pool,
+        attempt,
+        plan: streamPlan,
+        firstSeq: streamPlan.index * streamSeqRange,
+        volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
+      });
+      await using session = await openSource(deps, { integration, config, streams: [stream], signal, server: plan.server });
+      const { stored, next, mode } = streamPlan;
+      const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
+      let objects = 0;
+      const end = await eachPage(pages, async (items) => {
+        await writer.write(items);
+        objects += items.length;
+        progress(stream, objects);
+      }).catch((error: unknown) => {
+        throw inIntegration(error, integration, stream);
+      });
+      return writer.finish(end.covers === 'listing');
+    });
+  };
+}
+
+/** Reads the next page while the last one is being staged: at most two pages are in memory. */
+async function eachPage(pages: AsyncGenerator<readonly Item[], ReadEnd>, stage: (items: readonly Item[]) => Promise<void>): Promise<ReadEnd> {
+  let staging: Promise<void> = Promise.resolve();
+  try {
+    for (;;) {
+      const page = await pages.next();
+      await staging;
+      if (page.done) return page.value;
+      staging = stage(page.value);
+      // Awaited above in the next round; without this a failure meanwhile would count as unhandled.
+      staging.catch(() => undefined);
+    }
+  } finally {
+    await staging.catch(() => undefined);
+    await pages.return({ covers: 'changes' });
+  }
+}
+
+async function dropEarlierAttempts(deps: Dependencies, runId: string, prefix: string, token: string): Promise<void> {
+  for (const table of ['staged_item', 'staged_link']) {
+    await deps.store.pool.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, prefix, token]);
+  }
+}

@@ -1,0 +1,104 @@
+import type { Session } from '../connectors/connector.ts';
+import type { Item } from '../model/item.ts';
+import { judgePlan } from '../model/deletion-limits.ts';
+import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
+import { countActive } from '../store/sql/count-active.ts';
+import { rereadCandidates, type RereadCandidates } from '../store/sql/reread-candidates.ts';
+import { analyzeStaging, verifyStaged } from '../store/sql/staging.ts';
+import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
+import type { Dependencies } from './dependencies.ts';
+import { streamSeqRange } from './query.ts';
+import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { attemptOf, step } from './step.ts';
+
+export interface RereadRequest {
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+}
+
+/** Objects asked for at once. */
+const batchSize = 500;
+
+/**
+ * The end of the query step: reads by id whatever the listings leave in doubt, before anything is believed. Absent objects, objects that
+ * changed and no longer match the filter, and groups whose members have come back. Absence beyond the limits is not read again: the
+ * cleanup step holds it.
+ */
+export function reread(deps: Dependencies) {
+  return async ({ plan, staged }: RereadRequest): Promise<readonly Staged[]> => {
+    const config = await deps.configuration(plan.configId);
+    return step('reread', config.unreachableLimitMs, async ({ signal, progress }) => {
+      const { integration, runId } = plan.claim;
+      const { pool } = deps.store;
+      const attempt = await attemptOf(deps, plan.claim, 'reread');
+      await verifyStaged(pool, plan, staged);
+      await analyzeStaging(pool, staged);
+      const found = await rereadCandidates(pool, plan, staged, config.steps.cleanup.action);
+      const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);
+      if (open.length === 0) return [];
+      await pool.query(`delete from tidemark.staged_item where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, `${runId}/reread/`, attempt.token]);
+      await pool.query(`delete from tidemark.staged_link where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, `${runId}/reread/`, attempt.token]);
+      await using session = await openSource(deps, { integration, config, streams: open.map(({ stream }) => stream), signal, server: plan.server });
+      const results: Staged[] = [];
+      for (const candidates of open) {
+        const streamPlan = plan.streams.find((candidate) => candidate.stream === candidates.stream) as StreamPlan;
+        const writer = stagingWriter({
+          pool,
+          attempt,
+          plan: streamPlan,
+          firstSeq: streamPlan.index * streamSeqRange + streamSeqRange / 2,
+          volatile: volatileAttributes(connectorOf(deps, integration, config), config, candidates.stream),
+        });
+        await rereadStream({ deps, session, plan, staged, candidates, writer, progress: (objects) => progress(candidates.stream, objects) }).catch(
+          (error: unknown) => {
+            throw inIntegration(error, integration, candidates.stream);
+          },
+        );
+        results.push(await writer.finish(false));
+      }
+      return results;
+    });
+  };
+}
+
+interface StreamReread {
+  readonly deps: Dependencies;
+  readonly session: Session;
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+  readonly candidates: RereadCandidates;
+  readonly writer: StagingWriter;
+  readonly progress: (objects: number) => void;
+}
+
+async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<void> {
+  const { stream, absent, unmatched, referrers } = candidates;
+  const doubtful = new Set(unmatched);
+  if (plan.steps.cleanup && absent.length > 0) {
+    const config = await deps.configuration(plan.configId);
+    const { held } = judgePlan({
+      candidates: absent.length,
+      active: await countActive(deps.store.pool, plan.claim.integration, stream),
+      limits: config.steps.cleanup.limits,
+      emptyListing: staged.every((part) => part.stream !== stream || part.read === 0),
+    });
+    if (held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id })));
+    else for (const id of absent) doubtful.add(id);
+  }
+  const ids = [...new Set([...doubtful, ...referrers])];
+  for (let start = 0; start < ids.length; start += batchSize) {
+    const batch = ids.slice(start, start + batchSize);
+    const answers = await session.readByIds(stream, batch);
+    const items: Item[] = [];
+    const news: RereadNews[] = [];
+    for (const id of batch) {
+      const answer = answers.get(id) ?? { kind: 'unknown', reason: 'the source did not mention it when it was asked by id' };
+      if (answer.kind === 'found') items.push(answer.item, ...(answer.more ?? []));
+      // A referrer that is no longer there is its own stream's news, with that stream's marker; here only its links were asked for.
+      else if (doubtful.has(id)) news.push({ kind: answer.kind, id, ...(answer.kind === 'unknown' ? { reason: answer.reason } : {}) });
+    }
+    await writer.write(items);
+    await writer.writeNews(news);
+    progress(start + batch.length);
+  }
+}

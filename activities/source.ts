@@ -1,0 +1,77 @@
+import type { Connector, Session } from '../connectors/connector.ts';
+import type { IntegrationConfig, StreamConfig } from '../model/config/types.ts';
+import { TidemarkFailure } from '../model/failure.ts';
+import { compileMapping, type Mapping } from '../model/mapping.ts';
+import type { ServerIdentity } from '../model/marker.ts';
+import type { Dependencies } from './dependencies.ts';
+
+export function connectorOf(deps: Dependencies, integration: string, config: IntegrationConfig): Connector {
+  const connector = deps.connectors.get(config.connector);
+  if (connector) return connector;
+  throw new TidemarkFailure('InvalidConfiguration', `Integration ${integration} uses the connector ${config.connector}, which this worker does not have.`, {
+    integration,
+    remedy: `This worker has: ${[...deps.connectors.keys()].join(', ')}. Upgrade the worker or correct tidemark.yaml.`,
+  });
+}
+
+export interface SourceOptions {
+  readonly integration: string;
+  readonly config: IntegrationConfig;
+  readonly streams: readonly string[];
+  readonly signal: AbortSignal;
+  readonly server?: ServerIdentity;
+}
+
+/** Opens a session with an integration's source that can read the given streams. */
+export async function openSource(deps: Dependencies, options: SourceOptions): Promise<Session> {
+  const { integration, config } = options;
+  try {
+    return await connectorOf(deps, integration, config).open({
+      settings: config.settings,
+      streams: Object.fromEntries(
+        options.streams.map((name) => {
+          const stream = streamOf(config, integration, name);
+          return [name, { settings: stream.settings, attributes: [...mappingOf(stream).reads] }];
+        }),
+      ),
+      pageSize: config.steps.query.pageSize,
+      signal: options.signal,
+      log: deps.log,
+      secret: deps.secret,
+      ...(options.server ? { server: options.server } : {}),
+    });
+  } catch (error) {
+    throw inIntegration(error, integration);
+  }
+}
+
+export function streamOf(config: IntegrationConfig, integration: string, name: string): StreamConfig {
+  const stream = config.streams[name];
+  if (stream) return stream;
+  throw new TidemarkFailure('InvalidConfiguration', `Integration ${integration} has no stream ${name}.`, {
+    integration,
+    stream: name,
+    remedy: `It has: ${Object.keys(config.streams).join(', ')}.`,
+  });
+}
+
+/** A stream's mapping and `include`, compiled. */
+export function mappingOf({ mapping, include }: StreamConfig): Mapping {
+  return compileMapping({ mapping, mode: 'mapped', ...(include === undefined ? {} : { include }) });
+}
+
+/** Source attributes that hashes leave out: the connector's volatile ones, but for those that mapping or `include` read. */
+export function volatileAttributes(connector: Connector, config: IntegrationConfig, stream: string): ReadonlySet<string> {
+  const blocks = Object.fromEntries(Object.entries(config.streams).map(([name, block]) => [name, block.settings]));
+  const declared = connector.streams(config.settings, blocks).find((declaration) => declaration.name === stream)?.volatile ?? [];
+  const block = config.streams[stream];
+  const reads = block ? mappingOf(block).reads : new Set();
+  return new Set(declared.filter((attribute) => !reads.has(attribute)));
+}
+
+/** Adds the integration's name to a connector's failure: connectors do not know it. */
+export function inIntegration(error: unknown, integration: string, stream?: string): unknown {
+  if (!(error instanceof TidemarkFailure) || error.details.integration !== undefined) return error;
+  const place = stream === undefined ? `Integration ${integration}` : `Integration ${integration}, stream ${stream}`;
+  return new TidemarkFailure(error.type, `${place}: ${error.message}`, { ...error.details, integration, ...(stream === undefined ? {} : { stream }) }, error);
+}

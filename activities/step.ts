@@ -1,0 +1,79 @@
+import { activityInfo, cancellationSignal, Context } from '@temporalio/activity';
+import type { Claim } from '../model/run.ts';
+import { TidemarkFailure } from '../model/failure.ts';
+import { type IsOpen, type StepAttempt, staleRun, startAttempt } from '../store/fence.ts';
+import type { Dependencies } from './dependencies.ts';
+import { toApplicationFailure } from './failures.ts';
+
+/** What an activity tells while it works: `tidemark sync` and Temporal UI show it. */
+export interface Progress {
+  readonly step: string;
+  readonly stream?: string;
+  readonly objects: number;
+}
+
+/** The state of one attempt of an activity. */
+export interface StepContext {
+  readonly signal: AbortSignal;
+  progress(stream: string | undefined, objects: number): void;
+}
+
+interface HeartbeatDetails extends Partial<Progress> {
+  /** Since when the source can't be reached, ISO 8601; carried from attempt to attempt. */
+  readonly unreachableSince?: string | undefined;
+}
+
+const heartbeatEveryMs = 5_000;
+
+/**
+ * Runs one attempt of an activity: heartbeats while it works, turns its errors into typed failures, and gives up on a source that has been
+ * unreachable for longer than `unreachableLimitMs`.
+ */
+export async function step<T>(name: string, unreachableLimitMs: number, work: (context: StepContext) => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const earlier = (context.info.heartbeatDetails ?? {}) as HeartbeatDetails;
+  let details: HeartbeatDetails = { step: name, objects: 0, unreachableSince: earlier.unreachableSince };
+  const beat = () => context.heartbeat(details);
+  beat();
+  const timer = setInterval(beat, heartbeatEveryMs);
+  try {
+    return await work({
+      signal: cancellationSignal(),
+      progress: (stream, objects) => {
+        details = { step: name, ...(stream === undefined ? {} : { stream }), objects };
+        beat();
+      },
+    });
+  } catch (error) {
+    if (error instanceof TidemarkFailure && error.type === 'SourceUnavailable') {
+      const since = details.unreachableSince ?? new Date().toISOString();
+      details = { ...details, unreachableSince: since };
+      beat();
+      const outOfPatience = Date.now() - Date.parse(since) > unreachableLimitMs;
+      throw toApplicationFailure(error, activityInfo().attempt, outOfPatience);
+    }
+    throw toApplicationFailure(error, activityInfo().attempt);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Whether the Temporal run that holds a claim is still open. */
+export function isOpen(deps: Dependencies): IsOpen {
+  return async (claim) => {
+    const { workflowExecution } = activityInfo();
+    if (!workflowExecution) return true;
+    const description = await deps.temporal.workflow.getHandle(workflowExecution.workflowId, claim.temporalRunId).describe();
+    return description.status.name === 'RUNNING';
+  };
+}
+
+/**
+ * The right of this attempt to write. A workflow that was reset carries the claim of the run before it: it is told that its run is stale,
+ * and begins again.
+ */
+export async function attemptOf(deps: Dependencies, claim: Claim, name: string): Promise<StepAttempt> {
+  const { workflowExecution } = activityInfo();
+  if (workflowExecution && workflowExecution.runId !== claim.temporalRunId) throw staleRun(claim);
+  return startAttempt(deps.store.pool, claim, name, isOpen(deps));
+}

@@ -1,0 +1,69 @@
+import type { SourceAttributes } from '../model/item.ts';
+import type { RunPlan, Staged } from '../model/run.ts';
+import { copyRow, copyRows } from '../store/copy.ts';
+import { fenced } from '../store/fence.ts';
+import { analyzeStaging, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
+import type { Dependencies } from './dependencies.ts';
+import { mappingOf, streamOf } from './source.ts';
+import { attemptOf, step } from './step.ts';
+
+export interface TransformRequest {
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+}
+
+/** Items mapped in one go. */
+const batchSize = 2_000;
+
+const columns = ['run_id', 'token', 'seq', 'kind', 'attributes', 'reason'];
+
+/**
+ * Maps the staged items that differ from what is stored: `include`, mapping, validation. An item that can't be mapped stays staged, as
+ * presence, with its reason. Returns the token of the rows that count.
+ */
+export function transform(deps: Dependencies) {
+  return async ({ plan, staged }: TransformRequest): Promise<string> => {
+    const config = await deps.configuration(plan.configId);
+    return step('transform', config.unreachableLimitMs, async ({ signal, progress }) => {
+      const { integration, runId } = plan.claim;
+      const { pool } = deps.store;
+      const attempt = await attemptOf(deps, plan.claim, 'transform');
+      await verifyStaged(pool, plan, staged);
+      await analyzeStaging(pool, staged);
+      await pool.query(`delete from tidemark.staged_mapping where run_id = $1 and token <> $2`, [runId, attempt.token]);
+      const mappings = new Map(
+        plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const),
+      );
+      let after = '-1';
+      let objects = 0;
+      for (;;) {
+        signal.throwIfAborted();
+        const { rows } = await pool.query<{ seq: string; stream: string; source_id: string; key: string | null; attributes: SourceAttributes }>(
+          `select seq, stream, source_id, key, attributes
+             from tidemark.staged_item
+            where run_id = $1 and token = any($2) and kind = 'object' and seq > $3
+            order by seq limit $4`,
+          [runId, stagedTokens(staged), after, batchSize],
+        );
+        const last = rows.at(-1);
+        if (!last) return attempt.token;
+        const mapped = rows.map((row) => {
+          const result = mappings.get(row.stream)?.evaluate({ id: row.source_id, key: row.key ?? '', source: row.attributes });
+          if (!result) throw new Error(`staged stream ${row.stream} is not in the plan`);
+          return copyRow([
+            runId,
+            attempt.token,
+            row.seq,
+            result.kind,
+            result.kind === 'mapped' ? JSON.stringify(result.attributes) : null,
+            result.kind === 'problem' ? result.reason : null,
+          ]);
+        });
+        await fenced(pool, attempt, 'shared', (client) => copyRows(client, 'staged_mapping', columns, mapped));
+        after = last.seq;
+        objects += rows.length;
+        progress(last.stream, objects);
+      }
+    });
+  };
+}

@@ -1,0 +1,189 @@
+import type pg from 'pg';
+import type { Claim, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
+import { type StepAttempt, fenced, inTransaction, staleRun } from './fence.ts';
+import { publishRuns } from './sql/publish-run.ts';
+import { dropStaging } from './sql/staging.ts';
+
+export interface CommitParameters {
+  readonly plan: RunPlan;
+  readonly staged: readonly Staged[];
+  readonly steps: Readonly<Record<string, StepRecord>>;
+}
+
+/**
+ * Ends a run that has applied everything, in one transaction: next markers by compare-and-set, totals, staging removed, changes published,
+ * claim given back.
+ */
+export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, staged, steps }: CommitParameters): Promise<void> {
+  await fenced(pool, attempt, 'exclusive', async (client) => {
+    const { runId, integration } = plan.claim;
+    const moves = plan.steps.query && plan.steps.upsert;
+    if (moves) for (const stream of plan.streams) await advanceMarker(client, plan, stream);
+    const totals = await streamTotals(client, plan, staged, moves);
+    const links = await linkTotals(client, plan.claim);
+    await client.query(
+      `update tidemark.sync_run
+          set outcome = 'succeeded', finished_at = now(), sealed = $2, streams = $3, links = $4, steps = steps || $5
+        where id = $1`,
+      [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps)],
+    );
+    await dropStaging(client, [runId]);
+    await publishRuns(client, [runId]);
+    await releaseClaim(client, integration, runId);
+  });
+}
+
+export interface FailParameters {
+  readonly integration: string;
+  readonly workflowId: string;
+  readonly temporalRunId: string;
+  readonly launcherId: string;
+  readonly requestedMode: RequestedMode;
+  readonly requestedAt: string;
+  readonly outcome: 'failed' | 'cancelled';
+  readonly failure: RunFailure | null;
+  readonly steps: Readonly<Record<string, StepRecord>>;
+}
+
+/** Records the end of a run that did not succeed. A run that has committed stays as it is; markers are never touched. Returns the run's number. */
+export async function failRun(pool: pg.Pool, end: FailParameters): Promise<string> {
+  return inTransaction(pool, `fail/${end.integration}`, async (client) => {
+    await client.query(`select 1 from tidemark.integration where id = $1 for no key update`, [end.integration]);
+    const { rows } = await client.query<{ id: string }>(
+      `insert into tidemark.sync_run
+         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, outcome, failure, requested_at, finished_at, steps)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, now(), $9)
+       on conflict (temporal_run_id) do update set
+         outcome = case when sync_run.outcome = 'running' then excluded.outcome else sync_run.outcome end,
+         failure = case when sync_run.outcome = 'running' then excluded.failure else sync_run.failure end,
+         finished_at = coalesce(sync_run.finished_at, excluded.finished_at),
+         steps = sync_run.steps || excluded.steps
+       returning id`,
+      [
+        end.integration,
+        end.workflowId,
+        end.temporalRunId,
+        end.launcherId,
+        end.requestedMode,
+        end.outcome,
+        end.failure && JSON.stringify(end.failure),
+        end.requestedAt,
+        JSON.stringify(end.steps),
+      ],
+    );
+    const runId = rows[0]?.id as string;
+    await dropStaging(client, [runId]);
+    await publishRuns(client, [runId]);
+    await releaseClaim(client, end.integration, runId);
+    return runId;
+  });
+}
+
+async function releaseClaim(client: pg.ClientBase, integration: string, runId: string): Promise<void> {
+  await client.query(`update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`, [
+    integration,
+    runId,
+  ]);
+}
+
+/** Compare-and-set: a marker that was changed or reset since begin read it makes the run stale. */
+async function advanceMarker(client: pg.ClientBase, plan: RunPlan, stream: StreamPlan): Promise<void> {
+  const { claim } = plan;
+  const { next, stored } = stream;
+  const values = [
+    claim.integration,
+    stream.stream,
+    next.kind,
+    next.position,
+    next.server.id,
+    next.server.name,
+    stream.fingerprint,
+    next.takenAt,
+    claim.runId,
+  ];
+  const { rowCount } =
+    stored === null
+      ? await client.query(
+          `insert into tidemark.marker
+             (integration_id, stream, kind, position, server_id, server_name, fingerprint, taken_at, run_id, complete_at)
+           select $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.begun_at from tidemark.sync_run r where r.id = $9
+           on conflict do nothing`,
+          values,
+        )
+      : await client.query(
+          `update tidemark.marker m
+              set kind = $3, position = $4, server_id = $5, server_name = $6, fingerprint = $7, taken_at = $8, run_id = r.id,
+                  complete_at = case when $10 = 'complete' then r.begun_at else m.complete_at end, version = m.version + 1
+             from tidemark.sync_run r
+            where r.id = $9 and m.integration_id = $1 and m.stream = $2 and m.version = $11`,
+          [...values, stream.mode, stored.version],
+        );
+  if (rowCount !== 1) throw staleRun(claim);
+}
+
+async function streamTotals(
+  client: pg.ClientBase,
+  plan: RunPlan,
+  staged: readonly Staged[],
+  moves: boolean,
+): Promise<Readonly<Record<string, StreamTotals>>> {
+  const { runId } = plan.claim;
+  const { rows: changes } = await client.query<{ stream: string; kind: string; count: string }>(
+    `select o.stream, c.kind, count(distinct c.object_id) as count
+       from tidemark.change c join tidemark.object o on o.id = c.object_id
+      where c.run_id = $1 and c.link is null group by o.stream, c.kind`,
+    [runId],
+  );
+  const { rows: held } = await client.query<{ stream: string; count: string }>(
+    `select stream, count(*) as count from tidemark.held_deletion where last_run_id = $1 group by stream`,
+    [runId],
+  );
+  const { rows: quarantined } = await client.query<{ stream: string; count: string }>(
+    `select stream, count(*) as count from tidemark.quarantine where last_run_id = $1 and integration_id = $2 group by stream`,
+    [runId, plan.claim.integration],
+  );
+  const of = (rows: readonly { stream: string; kind?: string; count: string }[], stream: string, kind?: string) =>
+    Number(rows.find((row) => row.stream === stream && row.kind === kind)?.count ?? 0);
+  return Object.fromEntries(
+    plan.streams.map((stream) => {
+      const parts = staged.filter((part) => part.stream === stream.stream);
+      const read = parts.reduce((sum, part) => sum + part.read, 0);
+      const [created, updated, restored, deleted, deactivated] = ['created', 'updated', 'restored', 'deleted', 'deactivated'].map((kind) =>
+        of(changes, stream.stream, kind),
+      ) as [number, number, number, number, number];
+      const totals: StreamTotals = {
+        mode: stream.mode,
+        reason: stream.reason,
+        read,
+        created,
+        updated,
+        unchanged: parts.reduce((sum, part) => sum + part.unchanged, 0),
+        deleted,
+        deactivated,
+        restored,
+        held: of(held, stream.stream),
+        quarantined: of(quarantined, stream.stream),
+        marker: {
+          before: stream.stored?.marker.position ?? null,
+          after: moves ? stream.next.position : (stream.stored?.marker.position ?? null),
+        },
+      };
+      return [stream.stream, totals];
+    }),
+  );
+}
+
+async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<unknown> {
+  const { rows } = await client.query<{ added: string; removed: string; held: string; unresolved: string }>(
+    `select (select count(*) from tidemark.change where run_id = $1 and kind = 'link-added') as added,
+            (select count(*) from tidemark.change where run_id = $1 and kind = 'link-removed') as removed,
+            (select count(*) from tidemark.held_deletion where last_run_id = $1 and link is not null) as held,
+            (select count(*) from tidemark.unresolved_link where integration_id = $2) as unresolved`,
+    [claim.runId, claim.integration],
+  );
+  return Object.fromEntries(Object.entries(rows[0] ?? {}).map(([key, value]) => [key, Number(value)]));
+}
+
+function sealed(plan: RunPlan, staged: readonly Staged[]): boolean {
+  return plan.streams.filter((stream) => stream.mode === 'complete').every((stream) => staged.some((part) => part.stream === stream.stream && part.sealed));
+}

@@ -1,0 +1,37 @@
+import type { InferEntity } from '@mikro-orm/core';
+import type { RunSummary } from '../model/run.ts';
+import { SyncRun } from './entities/sync-run.ts';
+import type { Store } from './store.ts';
+
+/** One run as people and programs see it; undefined if there is none of this number. */
+export async function findRun(store: Store, id: string): Promise<RunSummary | undefined> {
+  const run = await store.orm.em.fork().findOne(SyncRun, { id });
+  return run ? summarise(run) : undefined;
+}
+
+/** The newest runs first; of one integration or of all. */
+export async function listRuns(store: Store, filter: { readonly integration?: string; readonly limit: number }): Promise<readonly RunSummary[]> {
+  const where = filter.integration === undefined ? {} : { integrationId: filter.integration };
+  const runs = await store.orm.em.fork().find(SyncRun, where, { orderBy: { id: 'desc' }, limit: filter.limit });
+  return runs.map(summarise);
+}
+
+type StoredRun = InferEntity<typeof SyncRun>;
+
+function summarise(run: StoredRun): RunSummary {
+  return {
+    id: run.id,
+    integration: run.integrationId,
+    requestedMode: run.requestedMode,
+    mode: run.mode ?? null,
+    outcome: run.outcome,
+    reason: run.reason ?? null,
+    failure: run.failure ?? null,
+    startedAt: run.startedAt.toISOString(),
+    finishedAt: run.finishedAt?.toISOString() ?? null,
+    sealed: run.sealed,
+    streams: run.streams,
+    links: { added: 0, removed: 0, held: 0, unresolved: 0, ...run.links },
+    steps: run.steps,
+  };
+}

@@ -1,0 +1,218 @@
+import type pg from 'pg';
+import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
+import type { Item, ItemLinks } from '../model/item.ts';
+import { TidemarkFailure } from '../model/failure.ts';
+import type { Staged, StreamPlan } from '../model/run.ts';
+import { copyRow, copyRows } from './copy.ts';
+import { fenced, type StepAttempt } from './fence.ts';
+import { knownIds, knownStates } from './sql/known-states.ts';
+
+/** News of single objects that a re-read brings, beside the objects themselves. */
+export type RereadNews = { readonly kind: 'out-of-scope' | 'gone' | 'absent' | 'unknown'; readonly id: string; readonly reason?: string };
+
+export interface StagingOptions {
+  readonly pool: pg.Pool;
+  readonly attempt: StepAttempt;
+  readonly plan: StreamPlan;
+  /** Number of the first row; later numbers win over earlier ones for the same object. */
+  readonly firstSeq: number;
+  readonly volatile: ReadonlySet<string>;
+}
+
+/** Stages what a source gives, page by page, in the order it was read. */
+export interface StagingWriter {
+  /** Stages one page: one transaction, one COPY a table. */
+  write(items: readonly Item[]): Promise<void>;
+  writeNews(news: readonly RereadNews[]): Promise<void>;
+  /** Stages what is still open (the last object may have had a list that went on) and returns the totals. */
+  finish(sealed: boolean): Promise<Staged>;
+}
+
+const itemColumns = ['run_id', 'token', 'seq', 'stream', 'kind', 'source_id', 'key', 'attributes', 'source_hash', 'links_hash', 'link_kinds', 'reason'];
+const linkColumns = ['run_id', 'token', 'seq', 'kind', 'target'];
+
+/** Links of one list that wait in memory before they are staged. */
+const bufferedLinks = 20_000;
+
+interface OpenObject {
+  readonly seq: number;
+  readonly item: Extract<Item, { kind: 'object' }>;
+  readonly links: LinksHash;
+  readonly kinds: Set<string>;
+  rows: string[];
+}
+
+/** News of one object, in its place in the read order. `certain`: of a known object by its origin; other news is checked first. */
+interface News {
+  readonly seq: number;
+  readonly kind: string;
+  readonly id: string;
+  readonly reason: string | null;
+  readonly certain: boolean;
+}
+
+/**
+ * An object whose hashes equal what is stored is staged as `present`, without content: that is enough to know that it is there. Staging is
+ * therefore small when little has changed, in a complete read too.
+ */
+export function stagingWriter(options: StagingOptions): StagingWriter {
+  const { pool, attempt, plan, volatile } = options;
+  const { runId, integration } = attempt.claim;
+  const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0 };
+  let seq = options.firstSeq;
+  let open: OpenObject | undefined;
+  let ready: OpenObject[] = [];
+  let news: News[] = [];
+  let itemRows: string[] = [];
+  let linkRows: string[] = [];
+
+  const itemRow = (row: readonly Parameters<typeof copyRow>[0][number][]) => itemRows.push(copyRow([runId, attempt.token, ...row]));
+  const linkRow = (owner: number, kind: string, target: string) => copyRow([runId, attempt.token, owner, kind, target]);
+
+  const addLinks = (object: OpenObject, links: ItemLinks) => {
+    for (const [kind, targets] of Object.entries(links)) {
+      object.kinds.add(kind);
+      object.links.declare(kind);
+      for (const target of targets) {
+        object.links.add(kind, target);
+        object.rows.push(linkRow(object.seq, kind, target));
+      }
+    }
+  };
+
+  const close = () => {
+    if (open) ready.push(open);
+    open = undefined;
+  };
+
+  const addObject = (item: Extract<Item, { kind: 'object' }>) => {
+    close();
+    if (item.id === '' || !isStorable(item.id)) {
+      throw new TidemarkFailure('ListingIncomplete', `Stream ${plan.stream} of integration ${integration} gave an object without a usable id; absence can't be judged from this read.`, {
+        integration,
+        stream: plan.stream,
+        remedy: 'Exclude the object by the filter, or grant the account the right to read its id.',
+      });
+    }
+    totals.read++;
+    open = { seq: seq++, item, links: createLinksHash(), kinds: new Set(), rows: [] };
+    addLinks(open, item.links ?? {});
+  };
+
+  const addSlice = (item: Extract<Item, { kind: 'links' }>) => {
+    if (open?.item.id !== item.id) {
+      throw new TidemarkFailure('ListingIncomplete', `Stream ${plan.stream} of integration ${integration} gave a part of a list apart from its object.`, {
+        integration,
+        stream: plan.stream,
+        object: item.id,
+      });
+    }
+    addLinks(open, { [item.link]: item.targets });
+    if (open.rows.length > bufferedLinks) {
+      linkRows.push(...open.rows);
+      totals.links += open.rows.length;
+      open.rows = [];
+    }
+  };
+
+  const stageReady = async () => {
+    const states = await knownStates(pool, integration, plan.stream, ready.map((object) => object.item.id));
+    for (const { seq: row, item, links, kinds, rows } of ready) {
+      const hash = sourceHash(item, volatile);
+      const linksHash = kinds.size > 0 ? links.digest() : null;
+      const known = states.get(item.id);
+      const unchanged =
+        known !== undefined &&
+        known.mappingVersion === plan.mappingVersion &&
+        known.sourceHash?.equals(hash) === true &&
+        (linksHash === null || known.linksHash?.equals(linksHash) === true);
+      totals.items++;
+      if (unchanged) {
+        totals.unchanged++;
+        itemRow([row, plan.stream, 'present', item.id, null, null, null, null, null, null]);
+        continue;
+      }
+      totals.news++;
+      totals.links += rows.length;
+      linkRows.push(...rows);
+      itemRow([
+        row,
+        plan.stream,
+        'object',
+        item.id,
+        item.key === undefined ? null : storable(item.key),
+        attributesJson(item.attributes),
+        hash,
+        linksHash,
+        kinds.size > 0 ? [...kinds] : null,
+        null,
+      ]);
+    }
+    ready = [];
+  };
+
+  const stageNews = async () => {
+    const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
+    const known = uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
+    const here = new Set(ready.map((object) => object.item.id));
+    for (const { seq: row, kind, id, reason, certain } of news) {
+      if (!certain && !known.has(id) && !here.has(id)) continue;
+      totals.items++;
+      totals.news++;
+      if (kind === 'gone') totals.read++;
+      itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason]);
+    }
+    news = [];
+  };
+
+  const send = async () => {
+    if (itemRows.length === 0 && linkRows.length === 0) return;
+    const [items, links] = [itemRows, linkRows];
+    itemRows = [];
+    linkRows = [];
+    await fenced(pool, attempt, 'shared', async (client) => {
+      await copyRows(client, 'staged_item', itemColumns, items);
+      await copyRows(client, 'staged_link', linkColumns, links);
+    });
+  };
+
+  return {
+    async write(items) {
+      for (const item of items) {
+        if (item.kind === 'object') addObject(item);
+        else if (item.kind === 'links') addSlice(item);
+        else if (item.kind === 'gone') news.push({ seq: seq++, kind: 'gone', id: item.id, reason: null, certain: false });
+        else for (const id of item.ids) news.push({ seq: seq++, kind: 'unmatched', id, reason: null, certain: false });
+      }
+      await stageNews();
+      await stageReady();
+      await send();
+    },
+    async writeNews(found) {
+      for (const { kind, id, reason } of found) news.push({ seq: seq++, kind, id, reason: reason ?? null, certain: true });
+      await stageNews();
+      await send();
+    },
+    async finish(sealed) {
+      close();
+      await stageReady();
+      await send();
+      return { stream: plan.stream, token: attempt.token, ...totals, sealed };
+    },
+  };
+}
+
+/** PostgreSQL text can't hold NUL, and UTF-8 no lone surrogates. */
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+function storable(text: string): string {
+  return isStorable(text) ? text : Buffer.from(text).toString('base64');
+}
+
+function attributesJson(attributes: Extract<Item, { kind: 'object' }>['attributes']): string {
+  const json = JSON.stringify(attributes);
+  // JSON escapes exactly the characters in question as \\uXXXX, so this finds every object that needs the slow way.
+  return json.includes('\\u') ? JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value)) : json;
+}

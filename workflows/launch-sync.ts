@@ -1,0 +1,135 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  type ChildWorkflowHandle,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  startChild,
+  TerminatedFailure,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { formatDuration } from '../model/config/duration.ts';
+import type { LaunchRequest, LaunchResult, RequestedMode, SyncRequest } from '../model/run.ts';
+import { syncWorkflowId } from '../model/workflow-ids.ts';
+import { glance, storeActivities, waitActivities } from './activities.ts';
+import { describeFailure, failWith, rootOf } from './failures.ts';
+import { searchAttributes } from './search-attributes.ts';
+import { syncIntegration } from './sync-integration.ts';
+
+const modes: readonly RequestedMode[] = ['auto', 'complete', 'delta'];
+
+/**
+ * The one door to a run, under any workflow id: schedules, the command line, `temporal workflow start` and other programs start it. It
+ * carries one request to its own outcome. A delta that finds a run open is skipped; a complete waits for its turn, or is skipped because
+ * a complete that began after it was asked for has covered it. A failed run fails it with the same typed failure.
+ */
+export async function launchSync(request: LaunchRequest): Promise<LaunchResult> {
+  rejectMalformed(request);
+  const { startTime, workflowId } = workflowInfo();
+  const requestedAt = startTime.toISOString();
+  upsertSearchAttributes([
+    { key: searchAttributes.integration, value: request.integration },
+    { key: searchAttributes.mode, value: request.mode },
+  ]);
+  const lateByMs = Date.now() - startTime.getTime();
+  if (request.mode !== 'complete' && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
+    return skip(request, requestedAt, `it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`);
+  }
+  const facts = await glance.describeIntegration(request.integration);
+  if (facts.connectorType) upsertSearchAttributes([{ key: searchAttributes.connector, value: facts.connectorType }]);
+  const sync: SyncRequest = {
+    ...request,
+    launcherId: workflowId,
+    requestedAt,
+    ...(facts.connectorType ? { connectorType: facts.connectorType } : {}),
+    ...(facts.sourceTaskQueue ? { sourceTaskQueue: facts.sourceTaskQueue } : {}),
+  };
+  for (;;) {
+    const run = await startRun(sync);
+    if (run) return await carry(run, sync);
+    const { running } = await glance.describeIntegration(request.integration);
+    const inTheWay = running ? `run ${running.id} (${running.mode}) of ${request.integration} was running` : `another run of ${request.integration} was running`;
+    if (request.mode !== 'complete') return skip(request, requestedAt, inTheWay);
+    setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
+    const covered = await waitActivities().awaitClose({ request, waitingSince: requestedAt });
+    if (covered) return skip(request, requestedAt, `covered by complete run ${covered}, which began after this one was asked for`);
+  }
+}
+
+function rejectMalformed(request: LaunchRequest): void {
+  const problem =
+    typeof request !== 'object' || request === null
+      ? 'the argument is not an object'
+      : typeof request.integration !== 'string' || request.integration === ''
+        ? '"integration" is missing'
+        : !modes.includes(request.mode)
+          ? `"mode" is not one of ${modes.join(', ')}`
+          : request.streams !== undefined && !(Array.isArray(request.streams) && request.streams.every((stream) => typeof stream === 'string'))
+            ? '"streams" is not a list of names'
+            : undefined;
+  if (problem === undefined) return;
+  throw ApplicationFailure.create({
+    type: 'InvalidConfiguration',
+    message: `The request of launchSync is malformed: ${problem}. Give one argument such as {"integration": "corp-ad", "mode": "delta"}.`,
+    nonRetryable: true,
+  });
+}
+
+/** Starts the run, unless one is open: the server allows one open workflow per id. */
+async function startRun(sync: SyncRequest): Promise<ChildWorkflowHandle<typeof syncIntegration> | undefined> {
+  try {
+    return await startChild(syncIntegration, {
+      workflowId: syncWorkflowId(sync.integration),
+      args: [sync],
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: `${sync.mode} sync of ${sync.integration}`,
+      typedSearchAttributes: [
+        { key: searchAttributes.integration, value: sync.integration },
+        { key: searchAttributes.mode, value: sync.mode },
+        ...(sync.connectorType ? [{ key: searchAttributes.connector, value: sync.connectorType }] : []),
+      ],
+    });
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
+    throw error;
+  }
+}
+
+async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: SyncRequest): Promise<LaunchResult> {
+  setCurrentDetails(`Carried out by the workflow ${child.workflowId}, run ${child.firstExecutionRunId}.`);
+  try {
+    const run = await child.result();
+    upsertSearchAttributes([{ key: searchAttributes.outcome, value: 'succeeded' }]);
+    return { outcome: 'succeeded', ...(run.reason ? { reason: run.reason } : {}), run };
+  } catch (error) {
+    const outcome = isCancellation(error) ? 'cancelled' : 'failed';
+    upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
+    const root = rootOf(error);
+    if (root instanceof TerminatedFailure) {
+      const failure = describeFailure(error);
+      const run = await CancellationScope.nonCancellable(() =>
+        storeActivities.fail({
+          request: sync,
+          workflowId: child.workflowId,
+          temporalRunId: child.firstExecutionRunId,
+          outcome: 'failed',
+          failure,
+          steps: {},
+        }),
+      );
+      throw failWith(failure, run);
+    }
+    throw isCancellation(error) ? error : root;
+  }
+}
+
+async function skip(request: LaunchRequest, requestedAt: string, reason: string): Promise<LaunchResult> {
+  upsertSearchAttributes([{ key: searchAttributes.outcome, value: 'skipped' }]);
+  setCurrentDetails(`Skipped: ${reason}.`);
+  const run = await storeActivities.recordSkip({ request, requestedAt, reason });
+  return { outcome: 'skipped', reason, run };
+}
