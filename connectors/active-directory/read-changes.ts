@@ -46,14 +46,17 @@ export async function* readChangesSince(options: {
     const within = stream.within(container);
     if (within !== undefined) yield* give(stream.search({ ...within, filter: stream.filter, pageSize }));
   }
-  yield* give(
-    stream.search({
-      base: stream.plan.base,
-      scope: stream.plan.scope,
-      filter: new AndFilter({ filters: [stream.filter, changedSince(since, settings)] }),
-      pageSize,
-    }),
-  );
+  // What changed after the scan is newer than the run's upper marker, so without a living change before there is nothing to look for.
+  if (scan.alive.length > 0) {
+    yield* give(
+      stream.search({
+        base: stream.plan.base,
+        scope: stream.plan.scope,
+        filter: new AndFilter({ filters: [stream.filter, changedSince(since, settings)] }),
+        pageSize,
+      }),
+    );
+  }
 
   const ids = [...unmatched];
   for (let start = 0; start < ids.length; start += pageSize) yield [{ kind: 'unmatched', ids: ids.slice(start, start + pageSize) }];

@@ -10,9 +10,14 @@ const secretReference = z
   ])
   .describe('Where the secret is: { env: NAME } or { file: PATH }; never the secret itself.');
 
-const directoryUrl = z.string().regex(/^ldaps?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?\/?$/, {
-  message: 'not an address of the form ldaps://HOST or ldap://HOST, with :PORT if it is not the usual one',
-});
+const directoryUrl = z
+  .string()
+  .regex(/^ldaps?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?\/?$/, {
+    message: 'not an address of the form ldaps://HOST or ldap://HOST, with :PORT if it is not the usual one',
+  })
+  .refine((url) => !/:326[89]\/?$/.test(url), {
+    message: 'the port of a global catalog, which holds a part of the attributes and memberships only; leave the port out',
+  });
 
 /** `settings` of an `active-directory` integration. Durations are in milliseconds after validation. */
 export const settingsSchema = z

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { activeDirectory } from '../../../connectors/active-directory/index.ts';
 import { type SambaServer, startSamba } from '../../support/samba.ts';
@@ -22,6 +22,14 @@ afterAll(async () => {
 
 const plain = { caFile: undefined };
 
+/** Listens on a free port and says which. */
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (typeof address !== 'object' || address === null) throw new Error('Not listening');
+  return address.port;
+}
+
 describe('connections', () => {
   test('LDAPS with the certificate of the authority', async () => {
     await using session = await openSession(dc);
@@ -42,9 +50,24 @@ describe('connections', () => {
     },
   );
 
-  test('a certificate for another name is refused', async () => {
-    const opened = openSession(dc, { settings: { urls: [other.ldapsUrl], caFile: other.caFile.replace('ca.pem', 'server.pem') } });
-    await expect(opened).rejects.toMatchObject({ type: 'InvalidConfiguration' });
+  test.each([
+    ['ldaps', 636],
+    ['ldap', 389],
+  ] as const)('a certificate for another name is refused over %s, and the remedy names urls', async (scheme, port) => {
+    const sockets = new Set<Socket>();
+    const forwarder = createServer((socket) => {
+      const onward = connect(port, dc.address);
+      for (const end of [socket, onward]) sockets.add(end.on('error', () => undefined));
+      socket.pipe(onward).pipe(socket);
+    });
+    const localPort = await listen(forwarder);
+    try {
+      const opened = openSession(dc, { settings: { urls: [`${scheme}://127.0.0.1:${localPort}`] } });
+      await expect(opened).rejects.toMatchObject({ type: 'InvalidConfiguration', details: { remedy: expect.stringContaining('in urls') } });
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => forwarder.close(resolve));
+    }
   });
 
   test('plain ldap:// without StartTLS is refused before anything is sent', () => {
@@ -76,11 +99,9 @@ describe('connections', () => {
   });
 
   test('a server that accepts connections and says nothing ends with a timeout', async () => {
-    const sockets = new Set<{ destroy(): void }>();
+    const sockets = new Set<Socket>();
     const silent = createServer((socket) => sockets.add(socket));
-    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    const address = silent.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const port = await listen(silent);
     try {
       for (const scheme of ['ldap', 'ldaps']) {
         const settings = { urls: [`${scheme}://127.0.0.1:${port}`], connectTimeout: '200ms', requestTimeout: '200ms' };

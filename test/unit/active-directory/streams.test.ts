@@ -59,6 +59,7 @@ test.each([{ unknown: 1 }, { filter: '(objectClass=user' }, { attributes: ['not 
 test.each([
   { ...given, urls: [] },
   { ...given, urls: ['https://dc1.corp.example'] },
+  { ...given, urls: ['ldaps://dc1.corp.example:3269'] },
   { ...given, bindPassword: 'secret' },
   { ...given, filter: '(objectClass=user)' },
   { ...given, whenChangedOverlap: 'soon' },
