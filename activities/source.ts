@@ -57,7 +57,7 @@ export function streamOf(config: IntegrationConfig, integration: string, name: s
 
 /** A stream's mapping and `include`, compiled. */
 export function mappingOf({ mapping, include }: StreamConfig): Mapping {
-  return compileMapping({ mapping, mode: 'mapped', ...(include === undefined ? {} : { include }) });
+  return compileMapping({ mapping, ...(include === undefined ? {} : { include }) });
 }
 
 /** Source attributes that hashes leave out: the connector's volatile ones, but for those that mapping or `include` read. */

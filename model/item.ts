@@ -27,7 +27,11 @@ export type Item =
 
 /** What a read of one object by its id found. `unknown`: the source gave no answer that could be believed. */
 export type Found =
-  | { readonly kind: 'found'; readonly item: Extract<Item, { kind: 'object' }>; readonly more?: readonly Extract<Item, { kind: 'links' }>[] }
+  | {
+      readonly kind: 'found';
+      readonly item: Extract<Item, { kind: 'object' }>;
+      readonly more?: readonly Extract<Item, { kind: 'links' }>[];
+    }
   | { readonly kind: 'out-of-scope' }
   | { readonly kind: 'gone' }
   | { readonly kind: 'unknown'; readonly reason: string };

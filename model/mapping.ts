@@ -18,12 +18,10 @@ export interface MappingOptions {
   /** Canonical attribute to CEL expression, as in `StreamConfig`. */
   readonly mapping: Readonly<Record<string, string>>;
   readonly include?: string;
-  /** `raw`: the transform step is disabled: the attributes stay as the source names them. `include` holds in both modes. */
-  readonly mode: 'mapped' | 'raw';
 }
 
 export interface Mapping {
-  /** The source attributes that `mapping` and `include` read, in either mode. */
+  /** The source attributes that `mapping` and `include` read. */
   readonly reads: ReadonlySet<string>;
   evaluate(object: ExpressionInput): MappingResult;
 }
@@ -67,14 +65,13 @@ const textAttributes: ReadonlySet<string> = new Set([
  * A value of null and an empty list leave the attribute out: RFC 7643 section 2.5 calls both "unassigned".
  * Fails with `InvalidConfiguration` if an expression does not compile, which `loadConfiguration` reports beforehand with file and line.
  */
-export function compileMapping({ mapping, include, mode }: MappingOptions): Mapping {
+export function compileMapping({ mapping, include }: MappingOptions): Mapping {
   const scope = include === undefined ? undefined : compiled('include', include);
   const targets = Object.entries(mapping).map(([name, text]) => ({ name, expression: compiled(`mapping ${name}`, text) }));
   const references = targets.flatMap(({ name, expression: { reference } }) => (reference === undefined ? [] : [{ name, reference }]));
   const computed = targets.filter(({ expression }) => expression.reference === undefined);
-  const computes = mode === 'mapped' ? computed : [];
-  const celReads = new Set([...(scope?.reads ?? []), ...computes.flatMap(({ expression }) => [...expression.reads])]);
-  const needsCel = scope !== undefined || computes.length > 0;
+  const celReads = new Set([...(scope?.reads ?? []), ...computed.flatMap(({ expression }) => [...expression.reads])]);
+  const needsCel = scope !== undefined || computed.length > 0;
 
   return {
     reads: new Set([...(scope?.reads ?? []), ...targets.flatMap(({ expression }) => [...expression.reads])]),
@@ -91,9 +88,6 @@ export function compileMapping({ mapping, include, mode }: MappingOptions): Mapp
             : { kind: 'problem', reason: 'include: the expression gave neither true nor false' };
         }
       }
-      if (mode === 'raw') {
-        return { kind: 'mapped', attributes: present(source) };
-      }
       const attributes: Record<string, MappedValue> = {};
       for (const { name, reference } of references) {
         const value = Object.hasOwn(source, reference) ? source[reference] : null;
@@ -106,7 +100,7 @@ export function compileMapping({ mapping, include, mode }: MappingOptions): Mapp
         }
         attributes[name] = value as MappedValue;
       }
-      for (const { name, expression } of computes) {
+      for (const { name, expression } of computed) {
         const result = evaluated(expression, `mapping ${name}`, values, id, key);
         if ('problem' in result) {
           return { kind: 'problem', reason: result.problem };
@@ -146,15 +140,6 @@ function evaluated(
   } catch (error) {
     return { problem: `${place}: ${expressionReason(error)}` };
   }
-}
-
-function present(source: SourceAttributes): MappedAttributes {
-  return Object.fromEntries(
-    Object.entries(source).filter(
-      (entry): entry is [string, Exclude<(typeof entry)[1], null>] =>
-        entry[1] !== null && !(Array.isArray(entry[1]) && entry[1].length === 0),
-    ),
-  );
 }
 
 function jsonValue(name: string, value: unknown): { readonly value: MappedValue | null } | { readonly problem: string } {

@@ -12,7 +12,7 @@ export interface FingerprintInput {
 }
 
 /**
- * What a marker was taken with, as SHA-256 in hex: connector and version, query, `include`, mapping and which steps are enabled. A marker
+ * What a marker was taken with, as SHA-256 in hex: connector and version, query, `include`, mapping and which steps are enabled, in deltas too. A marker
  * with another fingerprint is invalid, since what it left unread or unwritten is not known.
  */
 export function streamFingerprint({ connectorType, connectorVersion, query, stream, steps }: FingerprintInput): string {
@@ -23,6 +23,7 @@ export function streamFingerprint({ connectorType, connectorVersion, query, stre
     include: stream.include ?? null,
     mapping: stream.mapping,
     enabled,
+    membershipInDelta: steps.membership.delta,
   });
 }
 

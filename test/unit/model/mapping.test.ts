@@ -3,7 +3,7 @@ import type { SourceAttributes } from '../../../model/item.ts';
 import { compileMapping } from '../../../model/mapping.ts';
 
 function map(mapping: Record<string, string>, source: SourceAttributes, include?: string) {
-  return compileMapping({ mapping, mode: 'mapped', ...(include === undefined ? {} : { include }) }).evaluate({
+  return compileMapping({ mapping, ...(include === undefined ? {} : { include }) }).evaluate({
     id: 'id-1',
     key: 'CN=a',
     source,
@@ -50,7 +50,7 @@ describe('a mapping', () => {
   });
 
   it('gives a null key to an expression over an object without one', () => {
-    const { evaluate } = compileMapping({ mapping: { x: 'key == null' }, mode: 'mapped' });
+    const { evaluate } = compileMapping({ mapping: { x: 'key == null' } });
     expect(evaluate({ id: 'i', source: {} })).toEqual({ kind: 'mapped', attributes: { x: true } });
   });
 
@@ -110,17 +110,16 @@ describe('a mapping', () => {
     const { reads } = compileMapping({
       mapping: { a: 'source.one', b: 'source["two-b"] + source.three', c: '[source.four].map(v, v)[0]', d: 'has(source.five)' },
       include: 'source.six.exists(v, v == source.seven)',
-      mode: 'raw',
     });
     expect([...reads].sort()).toEqual(['five', 'four', 'one', 'seven', 'six', 'three', 'two-b']);
   });
 
   it('cannot be compiled if it reads the source other than by attribute name', () => {
     for (const text of ['source[key]', 'source.a.map(source, source)', '"a" in source', 'size(source)', 'source']) {
-      expect(() => compileMapping({ mapping: { x: text }, mode: 'mapped' })).toThrow(/mapping x: source can only be read by attribute/);
+      expect(() => compileMapping({ mapping: { x: text } })).toThrow(/mapping x: source can only be read by attribute/);
     }
-    expect(() => compileMapping({ mapping: { x: 'source.a ==' }, mode: 'mapped' })).toThrow(/at character 12/);
-    expect(() => compileMapping({ mapping: { x: 'nope + 1' }, mode: 'mapped' })).toThrow(/Unknown variable: nope/);
+    expect(() => compileMapping({ mapping: { x: 'source.a ==' } })).toThrow(/at character 12/);
+    expect(() => compileMapping({ mapping: { x: 'nope + 1' } })).toThrow(/Unknown variable: nope/);
   });
 });
 
@@ -139,14 +138,5 @@ describe('include', () => {
   it('is a problem, not a verdict, if it cannot be evaluated', () => {
     expect(map({}, {}, include)).toMatchObject({ kind: 'problem', reason: expect.stringMatching(/^include: /) });
     expect(map({}, { flag: 'yes' }, 'source.flag')).toMatchObject({ kind: 'problem', reason: expect.stringMatching(/^include: /) });
-  });
-
-  it('holds in raw mode too, where attributes stay as the source gave them', () => {
-    const { evaluate } = compileMapping({ mapping: { userName: 'source.uid' }, include: 'source.uid != "x"', mode: 'raw' });
-    expect(evaluate({ id: 'i', source: { uid: 'ada', mail: null, cn: ['a'] } })).toEqual({
-      kind: 'mapped',
-      attributes: { uid: 'ada', cn: ['a'] },
-    });
-    expect(evaluate({ id: 'i', source: { uid: 'x' } })).toEqual({ kind: 'out-of-scope' });
   });
 });
