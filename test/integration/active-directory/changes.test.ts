@@ -249,6 +249,17 @@ describe('a delta leaves what a fresh complete read gives', () => {
     expect(places.map(([kind]) => kind)).toEqual(['gone', 'object']);
   });
 
+  test('when a member is deleted and restored outside the base', async () => {
+    await addUser('Anna');
+    await addGroup('Team', [user('Anna')]);
+    await using session = await open();
+    const known = await readBefore(session);
+    const anna = idOf(known.states.get('users') ?? new Map(), user('Anna'));
+    await client.del(user('Anna'));
+    await undelete(client, dc.baseDn, anna, user('Anna', outside()));
+    await expectDeltaEqualsListing(known);
+  });
+
   test('when deltas go by whenChanged', async () => {
     await addUser('Anna');
     await addUnit('A');

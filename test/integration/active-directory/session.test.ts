@@ -1,4 +1,7 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { activeDirectory } from '../../../connectors/active-directory/index.ts';
 import { type SambaServer, startSamba } from '../../support/samba.ts';
@@ -155,8 +158,19 @@ describe('sign-in', () => {
 describe('the server of a marker', () => {
   test('is looked for among all addresses', async () => {
     await using first = await openSession(other);
-    await using found = await openSession(other, { settings: { urls: ['ldaps://127.0.0.1:1', other.ldapsUrl] }, server: first.server });
-    expect(found.server).toEqual(first.server);
+    await using second = await openSession(dc);
+    const directory = await mkdtemp(join(tmpdir(), 'tidemark-authorities-'));
+    try {
+      const caFile = join(directory, 'ca.pem');
+      await writeFile(caFile, (await Promise.all([dc, other].map((server) => readFile(server.caFile, 'utf8')))).join(''));
+      const settings = { urls: ['ldaps://127.0.0.1:1', other.ldapsUrl, dc.ldapsUrl], caFile };
+      for (const { server } of [first, second]) {
+        await using found = await openSession(dc, { settings, server });
+        expect(found.server).toEqual(server);
+      }
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   test('that is not there ends in ServerChanged', async () => {
