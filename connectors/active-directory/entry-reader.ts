@@ -10,7 +10,7 @@ import { parseExtendedDn } from './distinguished-name.ts';
 import { buffers, values } from './entry.ts';
 import type { PrimaryGroups } from './primary-groups.ts';
 import { parseRange, readRest } from './ranged-values.ts';
-import type { AttributeDefinition, SchemaView } from './schema.ts';
+import type { AttributeDefinition, SchemaView, ValueForm } from './schema.ts';
 import type { StreamPlan } from './streams.ts';
 
 export type ObjectItem = Extract<Item, { kind: 'object' }>;
@@ -207,5 +207,3 @@ function fromText(text: string, form: ValueForm): string | number | boolean {
       return text;
   }
 }
-
-type ValueForm = AttributeDefinition['form'];

@@ -3,7 +3,6 @@ import { TidemarkFailure } from '../../model/failure.ts';
 /** LDAP result codes (RFC 4511 A.1) that lead somewhere else than to "unavailable". */
 export const resultCodes = {
   success: 0,
-  operationsError: 1,
   timeLimitExceeded: 3,
   sizeLimitExceeded: 4,
   strongerAuthRequired: 8,
@@ -17,7 +16,6 @@ export const resultCodes = {
   invalidCredentials: 49,
   insufficientAccessRights: 50,
   busy: 51,
-  unavailable: 52,
 } as const;
 
 /** Why a sign-in was refused: the `data` code in the server's message is a Windows error code in hex. */
@@ -59,6 +57,9 @@ export function signInFailure(host: string, status: number, serverMessage: strin
   return requestFailure(host, 'the sign-in', status, serverMessage);
 }
 
+/** A busy domain controller names no time to wait (RFC 4511 A.2). */
+const busyWaitMs = 30_000;
+
 /** The failure of a request that ended with a result code other than success. `what` says what was asked, without personal data. */
 export function requestFailure(host: string, what: string, status: number, serverMessage: string): TidemarkFailure {
   const text = `${host} answers ${what} with result code ${status}`;
@@ -86,6 +87,11 @@ export function requestFailure(host: string, what: string, status: number, serve
     case resultCodes.insufficientAccessRights:
       return new TidemarkFailure('RightsMissing', `${text}: the account may not do that`, {
         remedy: 'Let the account read what is below baseDn.',
+      });
+    case resultCodes.busy:
+      return new TidemarkFailure('RateLimited', `${text}: it is busy`, {
+        retryAfterMs: busyWaitMs,
+        remedy: 'Nothing if it passes by itself: the request is made again later.',
       });
     default:
       return new TidemarkFailure('SourceUnavailable', `${text}${serverMessage === '' ? '' : `: ${firstLine(serverMessage)}`}`, {
