@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +66,22 @@ describe('embedded PostgreSQL', () => {
     expect(servers).toHaveLength(1);
     const [refused] = starts.filter((start) => start.status === 'rejected');
     expect(String(refused?.reason)).toContain('is in use by');
+  });
+
+  test('ends when the process that started it is killed, and can be started again', async () => {
+    const dataDir = join(directory, 'pg');
+    const script = `
+      import { startPostgres } from ${JSON.stringify(new URL('../../workers/embedded/postgres.ts', import.meta.url).href)};
+      const log = { debug() {}, info() {}, warn() {} };
+      await startPostgres({ dataDir: ${JSON.stringify(dataDir)}, log });
+      console.log('ready');
+    `;
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(owner.stdout, 'data');
+    owner.kill('SIGKILL');
+    await expect.poll(() => existsSync(join(dataDir, 'postmaster.pid')), { timeout: 60_000 }).toBe(false);
+    const again = await startPostgres({ dataDir, log });
+    await again.stop();
   });
 
   test('asks for the password, which only the owner can read', async () => {
