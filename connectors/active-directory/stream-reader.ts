@@ -39,12 +39,17 @@ export function streamReader(connection: DirectoryConnection, plan: StreamPlan, 
         entries.hasLists ? Math.min(pageSize, pageSizeWithLists) : pageSize,
       );
       for await (const page of pages) {
-        const items: Item[] = [];
+        let items: Item[] = [];
         for (const entry of page) {
           const { item, more } = await entries.read(entry);
           items.push(item, ...more);
+          // An object with a list that is too long for it goes on at once: a page may hold many of them.
+          if (more.length > 0) {
+            yield items;
+            items = [];
+          }
         }
-        yield items;
+        if (items.length > 0) yield items;
       }
     },
     within(dn) {

@@ -13,12 +13,15 @@ const run = promisify(execFile);
 
 /** Debian's packages for a domain controller and the tools used here. */
 const packages = ['samba', 'samba-dsdb-modules', 'samba-vfs-modules', 'samba-ad-provision', 'winbind', 'python3-samba', 'openssl'] as const;
-const programs = [
-  '/usr/sbin/samba',
-  '/usr/bin/samba-tool',
-  '/usr/share/samba/setup/provision.ldif',
-  '/usr/lib/x86_64-linux-gnu/samba/ldb/samba_dsdb.so',
-] as const;
+const libraries = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((machine) => `/usr/lib/${machine}/samba/ldb/samba_dsdb.so`);
+
+/** What is missing for a domain controller, by the files that the packages bring. */
+function missingFiles(): readonly string[] {
+  const missing = ['/usr/sbin/samba', '/usr/bin/samba-tool', '/usr/share/samba/setup/provision.ldif', '/usr/bin/openssl'].filter(
+    (file) => !existsSync(file),
+  );
+  return libraries.some((file) => existsSync(file)) ? missing : [...missing, 'samba_dsdb.so'];
+}
 
 export interface SambaOptions {
   /** DNS name of the domain; its first label is the NetBIOS name. Default: corp.example. */
@@ -55,7 +58,7 @@ export interface SambaServer extends AsyncDisposable {
  * Makes sure that Samba is there: as root on Debian it is installed, else the error says what to do.
  */
 export async function installSamba(): Promise<void> {
-  if (programs.every((file) => existsSync(file))) return;
+  if (missingFiles().length === 0) return;
   const remedy = `Install a Samba domain controller: apt-get install --no-install-recommends ${packages.join(' ')}`;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get'))
     throw new Error(`Samba is missing, and this account can not install it. ${remedy}`);
@@ -66,7 +69,7 @@ export async function installSamba(): Promise<void> {
   } catch (error) {
     throw new Error(`Samba is missing and installing it failed. ${remedy}`, { cause: error });
   }
-  const missing = programs.filter((file) => !existsSync(file));
+  const missing = missingFiles();
   if (missing.length > 0) throw new Error(`Samba was installed but lacks ${missing.join(', ')}. ${remedy}`);
 }
 
