@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { inject } from 'vitest';
+import { searchAttributes as workflowAttributes } from '../../workflows/search-attributes.ts';
 
-/** The Keyword search attributes that the workflows set. */
-export const searchAttributes = ['IntegrationId', 'ConnectorType', 'SyncMode', 'SyncOutcome'] as const;
+/** The names of the search attributes that the workflows set. */
+export const searchAttributes: readonly string[] = Object.values(workflowAttributes).map(({ name }) => name);
 
 export interface TestTemporal extends AsyncDisposable {
   /** gRPC address of the test run's server. */
