@@ -1,6 +1,6 @@
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { cancellationSignal } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { LaunchRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';
 import { findCovering } from '../store/sql/find-covering.ts';

@@ -1,7 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Session, StreamDeclaration } from '../connectors/connector.ts';
-import { streamFingerprint, mappingVersion } from '../model/config/fingerprint.ts';
 import { formatDuration, parseDuration } from '../model/config/duration.ts';
+import { mappingVersion, streamFingerprint } from '../model/config/fingerprint.ts';
 import type { IntegrationConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
@@ -140,7 +140,14 @@ interface JudgeContext {
 }
 
 /** The one place where the mode of a stream is decided. An invalid marker never becomes an empty delta. */
-async function judge({ request, config, declaration, session, fingerprint, stored }: JudgeContext): Promise<{ mode: Mode; reason: string }> {
+async function judge({
+  request,
+  config,
+  declaration,
+  session,
+  fingerprint,
+  stored,
+}: JudgeContext): Promise<{ mode: Mode; reason: string }> {
   if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested' };
   if (!stored) return { mode: 'complete', reason: 'this stream has never been read completely' };
   if (stored.fingerprint !== fingerprint) {
@@ -150,7 +157,10 @@ async function judge({ request, config, declaration, session, fingerprint, store
   const verdict = await session.judge(declaration.name, stored.marker);
   if (!verdict.valid) return { mode: 'complete', reason: `the marker is not valid: ${verdict.reason}` };
   if (request.mode === 'auto') {
-    const everyMs = request.completeEveryMs ?? config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ?? defaultCompleteEveryMs;
+    const everyMs =
+      request.completeEveryMs ??
+      config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ??
+      defaultCompleteEveryMs;
     if (Date.now() - stored.completeAt.getTime() >= everyMs) {
       return { mode: 'complete', reason: `the last complete read is older than ${formatDuration(everyMs)}` };
     }
@@ -163,7 +173,8 @@ function enabledSteps(config: IntegrationConfig, mode: Mode): Pick<RunPlan, 'ste
   const membershipInDelta = steps.membership.delta || mode === 'complete';
   const skipped: Record<string, string> = {};
   for (const [name, { enabled }] of Object.entries(steps)) if (!enabled) skipped[name] = 'disabled in the configuration';
-  if (steps.membership.enabled && !membershipInDelta) skipped['membership'] = 'memberships are left to complete syncs (steps.membership.delta is false)';
+  if (steps.membership.enabled && !membershipInDelta)
+    skipped['membership'] = 'memberships are left to complete syncs (steps.membership.delta is false)';
   return {
     steps: {
       query: steps.query.enabled,

@@ -2,7 +2,14 @@ import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { type FailureType, TidemarkFailure } from '../model/failure.ts';
 
 /** Failures that the same attempt made again would only repeat. */
-const final: readonly FailureType[] = ['InvalidConfiguration', 'AuthenticationFailed', 'RightsMissing', 'ServerChanged', 'StaleRun', 'StagingLost'];
+const final: readonly FailureType[] = [
+  'InvalidConfiguration',
+  'AuthenticationFailed',
+  'RightsMissing',
+  'ServerChanged',
+  'StaleRun',
+  'StagingLost',
+];
 
 /** A listing that is not proven complete is tried again; more often than this it is not bad luck. */
 const listingAttempts = 3;
@@ -48,7 +55,11 @@ const networkErrors = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOT
 function describeUnexpected(error: unknown): Unexpected {
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string' && networkErrors.includes(code)) {
-    return { type: 'DatabaseUnavailable', message: `PostgreSQL can't be reached (${code}). The step is tried again until it can.`, passing: true };
+    return {
+      type: 'DatabaseUnavailable',
+      message: `PostgreSQL can't be reached (${code}). The step is tried again until it can.`,
+      passing: true,
+    };
   }
   if (typeof code === 'string' && sqlState.test(code)) {
     const passing = passingClasses.includes(code.slice(0, 2));
@@ -59,7 +70,10 @@ function describeUnexpected(error: unknown): Unexpected {
       passing,
     };
   }
-  if (error instanceof Error && /^Connection terminated|^Client has encountered a connection error|timeout exceeded when trying to connect/.test(error.message)) {
+  if (
+    error instanceof Error &&
+    /^Connection terminated|^Client has encountered a connection error|timeout exceeded when trying to connect/.test(error.message)
+  ) {
     return { type: 'DatabaseUnavailable', message: 'The connection to PostgreSQL was lost. The step is tried again.', passing: true };
   }
   const name = error instanceof Error ? error.name : typeof error;

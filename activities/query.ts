@@ -48,7 +48,10 @@ export function query(deps: Dependencies) {
 }
 
 /** Reads the next page while the last one is being staged: at most two pages are in memory. */
-async function eachPage(pages: AsyncGenerator<readonly Item[], ReadEnd>, stage: (items: readonly Item[]) => Promise<void>): Promise<ReadEnd> {
+async function eachPage(
+  pages: AsyncGenerator<readonly Item[], ReadEnd>,
+  stage: (items: readonly Item[]) => Promise<void>,
+): Promise<ReadEnd> {
   let staging: Promise<void> = Promise.resolve();
   try {
     for (;;) {
@@ -67,6 +70,10 @@ async function eachPage(pages: AsyncGenerator<readonly Item[], ReadEnd>, stage: 
 
 async function dropEarlierAttempts(deps: Dependencies, runId: string, prefix: string, token: string): Promise<void> {
   for (const table of ['staged_item', 'staged_link']) {
-    await deps.store.pool.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, prefix, token]);
+    await deps.store.pool.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [
+      runId,
+      prefix,
+      token,
+    ]);
   }
 }

@@ -23,7 +23,15 @@ export function recordSkip(deps: Dependencies) {
          values ($1, $2, $3, $2, $4, $5, 'skipped', $6, $7, now())
          on conflict (temporal_run_id) do update set reason = excluded.reason
          returning id`,
-        [request.integration, workflowExecution.workflowId, workflowExecution.runId, request.mode, request.streams ?? null, reason, requestedAt],
+        [
+          request.integration,
+          workflowExecution.workflowId,
+          workflowExecution.runId,
+          request.mode,
+          request.streams ?? null,
+          reason,
+          requestedAt,
+        ],
       );
       return (await findRun(deps.store, rows[0]?.id as string)) as RunSummary;
     });

@@ -1,9 +1,9 @@
 import type { Session } from '../connectors/connector.ts';
-import type { Item } from '../model/item.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
+import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { countActive } from '../store/sql/count-active.ts';
-import { rereadCandidates, type RereadCandidates } from '../store/sql/reread-candidates.ts';
+import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
 import { analyzeStaging, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -36,9 +36,23 @@ export function reread(deps: Dependencies) {
       const found = await rereadCandidates(pool, plan, staged, config.steps.cleanup.action);
       const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);
       if (open.length === 0) return [];
-      await pool.query(`delete from tidemark.staged_item where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, `${runId}/reread/`, attempt.token]);
-      await pool.query(`delete from tidemark.staged_link where run_id = $1 and starts_with(token, $2) and token <> $3`, [runId, `${runId}/reread/`, attempt.token]);
-      await using session = await openSource(deps, { integration, config, streams: open.map(({ stream }) => stream), signal, server: plan.server });
+      await pool.query(`delete from tidemark.staged_item where run_id = $1 and starts_with(token, $2) and token <> $3`, [
+        runId,
+        `${runId}/reread/`,
+        attempt.token,
+      ]);
+      await pool.query(`delete from tidemark.staged_link where run_id = $1 and starts_with(token, $2) and token <> $3`, [
+        runId,
+        `${runId}/reread/`,
+        attempt.token,
+      ]);
+      await using session = await openSource(deps, {
+        integration,
+        config,
+        streams: open.map(({ stream }) => stream),
+        signal,
+        server: plan.server,
+      });
       const results: Staged[] = [];
       for (const candidates of open) {
         const streamPlan = plan.streams.find((candidate) => candidate.stream === candidates.stream) as StreamPlan;
@@ -49,11 +63,17 @@ export function reread(deps: Dependencies) {
           firstSeq: streamPlan.index * streamSeqRange + streamSeqRange / 2,
           volatile: volatileAttributes(connectorOf(deps, integration, config), config, candidates.stream),
         });
-        await rereadStream({ deps, session, plan, staged, candidates, writer, progress: (objects) => progress(candidates.stream, objects) }).catch(
-          (error: unknown) => {
-            throw inIntegration(error, integration, candidates.stream);
-          },
-        );
+        await rereadStream({
+          deps,
+          session,
+          plan,
+          staged,
+          candidates,
+          writer,
+          progress: (objects) => progress(candidates.stream, objects),
+        }).catch((error: unknown) => {
+          throw inIntegration(error, integration, candidates.stream);
+        });
         results.push(await writer.finish(false));
       }
       return results;

@@ -8,10 +8,14 @@ import type { Dependencies } from './dependencies.ts';
 export function connectorOf(deps: Dependencies, integration: string, config: IntegrationConfig): Connector {
   const connector = deps.connectors.get(config.connector);
   if (connector) return connector;
-  throw new TidemarkFailure('InvalidConfiguration', `Integration ${integration} uses the connector ${config.connector}, which this worker does not have.`, {
-    integration,
-    remedy: `This worker has: ${[...deps.connectors.keys()].join(', ')}. Upgrade the worker or correct tidemark.yaml.`,
-  });
+  throw new TidemarkFailure(
+    'InvalidConfiguration',
+    `Integration ${integration} uses the connector ${config.connector}, which this worker does not have.`,
+    {
+      integration,
+      remedy: `This worker has: ${[...deps.connectors.keys()].join(', ')}. Upgrade the worker or correct tidemark.yaml.`,
+    },
+  );
 }
 
 export interface SourceOptions {
@@ -73,5 +77,10 @@ export function volatileAttributes(connector: Connector, config: IntegrationConf
 export function inIntegration(error: unknown, integration: string, stream?: string): unknown {
   if (!(error instanceof TidemarkFailure) || error.details.integration !== undefined) return error;
   const place = stream === undefined ? `Integration ${integration}` : `Integration ${integration}, stream ${stream}`;
-  return new TidemarkFailure(error.type, `${place}: ${error.message}`, { ...error.details, integration, ...(stream === undefined ? {} : { stream }) }, error);
+  return new TidemarkFailure(
+    error.type,
+    `${place}: ${error.message}`,
+    { ...error.details, integration, ...(stream === undefined ? {} : { stream }) },
+    error,
+  );
 }

@@ -1,6 +1,6 @@
-import { activityInfo, cancellationSignal, Context } from '@temporalio/activity';
-import type { Claim } from '../model/run.ts';
+import { activityInfo, Context, cancellationSignal } from '@temporalio/activity';
 import { TidemarkFailure } from '../model/failure.ts';
+import type { Claim } from '../model/run.ts';
 import { type IsOpen, type StepAttempt, staleRun, startAttempt } from '../store/fence.ts';
 import type { Dependencies } from './dependencies.ts';
 import { toApplicationFailure } from './failures.ts';

@@ -31,14 +31,18 @@ export function transform(deps: Dependencies) {
       await verifyStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
       await pool.query(`delete from tidemark.staged_mapping where run_id = $1 and token <> $2`, [runId, attempt.token]);
-      const mappings = new Map(
-        plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const),
-      );
+      const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
       let after = '-1';
       let objects = 0;
       for (;;) {
         signal.throwIfAborted();
-        const { rows } = await pool.query<{ seq: string; stream: string; source_id: string; key: string | null; attributes: SourceAttributes }>(
+        const { rows } = await pool.query<{
+          seq: string;
+          stream: string;
+          source_id: string;
+          key: string | null;
+          attributes: SourceAttributes;
+        }>(
           `select seq, stream, source_id, key, attributes
              from tidemark.staged_item
             where run_id = $1 and token = any($2) and kind = 'object' and seq > $3

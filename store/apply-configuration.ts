@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Configuration, IntegrationConfig } from '../model/config/types.ts';
 import { canonicalJson } from '../model/canonical.ts';
+import type { Configuration, IntegrationConfig } from '../model/config/types.ts';
 import { Integration, IntegrationConfigVersion } from './entities/integration.ts';
 import { inTransaction } from './fence.ts';
 import type { Store } from './store.ts';
@@ -14,7 +14,9 @@ export interface IntegrationChange {
 export async function currentConfigurations(store: Store): Promise<ReadonlyMap<string, IntegrationConfig>> {
   const em = store.orm.em.fork();
   const integrations = await em.find(Integration, { removedAt: null, configId: { $ne: null } });
-  const versions = await em.find(IntegrationConfigVersion, { id: { $in: integrations.map((integration) => integration.configId as string) } });
+  const versions = await em.find(IntegrationConfigVersion, {
+    id: { $in: integrations.map((integration) => integration.configId as string) },
+  });
   return new Map(versions.map((version) => [version.integrationId, version.config]));
 }
 

@@ -24,29 +24,52 @@ export interface GrantedClaim {
  * Claims an integration for a run: closes runs that were left open (terminated, timed out), publishes what they had changed, drops their
  * staging, and raises the epoch so that their writers are refused. Claiming again with the same Temporal run id is the same claim.
  */
-export async function claimIntegration(pool: pg.Pool, asked: ClaimRequest, isOpen: (temporalRunId: string) => Promise<boolean>): Promise<GrantedClaim> {
+export async function claimIntegration(
+  pool: pg.Pool,
+  asked: ClaimRequest,
+  isOpen: (temporalRunId: string) => Promise<boolean>,
+): Promise<GrantedClaim> {
   const { request, temporalRunId } = asked;
   const { integration } = request;
   return inTransaction(pool, `claim/${integration}`, async (client) => {
-    const { rows } = await client.query<{ config_id: string | null; run_epoch: string; claimed_by: string | null; claimed_run: string | null; removed: boolean }>(
+    const { rows } = await client.query<{
+      config_id: string | null;
+      run_epoch: string;
+      claimed_by: string | null;
+      claimed_run: string | null;
+      removed: boolean;
+    }>(
       `select config_id, run_epoch, claimed_by, claimed_run, removed_at is not null as removed
          from tidemark.integration where id = $1 for no key update`,
       [integration],
     );
     const row = rows[0];
     if (!row || row.removed || row.config_id === null) {
-      throw new TidemarkFailure('InvalidConfiguration', `There is no integration ${integration}${row?.removed ? ': it was removed from the configuration' : ''}.`, {
-        integration,
-        remedy: `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
-      });
+      throw new TidemarkFailure(
+        'InvalidConfiguration',
+        `There is no integration ${integration}${row?.removed ? ': it was removed from the configuration' : ''}.`,
+        {
+          integration,
+          remedy: `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
+        },
+      );
     }
     if (!(await isOpen(temporalRunId))) {
-      throw new TidemarkFailure('StaleRun', `The workflow run ${temporalRunId} of integration ${integration} is closed; it may not begin.`, { integration });
+      throw new TidemarkFailure(
+        'StaleRun',
+        `The workflow run ${temporalRunId} of integration ${integration} is closed; it may not begin.`,
+        { integration },
+      );
     }
     if (row.claimed_by === temporalRunId && row.claimed_run !== null) {
-      const { rows: own } = await client.query<{ config_id: string }>(`select config_id from tidemark.sync_run where id = $1`, [row.claimed_run]);
+      const { rows: own } = await client.query<{ config_id: string }>(`select config_id from tidemark.sync_run where id = $1`, [
+        row.claimed_run,
+      ]);
       await client.query(`update tidemark.sync_run set begun_at = $2 where id = $1`, [row.claimed_run, asked.begunAt]);
-      return { claim: { integration, runId: row.claimed_run, epoch: row.run_epoch, temporalRunId }, configId: own[0]?.config_id ?? row.config_id };
+      return {
+        claim: { integration, runId: row.claimed_run, epoch: row.run_epoch, temporalRunId },
+        configId: own[0]?.config_id ?? row.config_id,
+      };
     }
     await closeLeftOpen(client, integration, temporalRunId);
     const { rows: run } = await client.query<{ id: string }>(
@@ -78,7 +101,10 @@ export async function claimIntegration(pool: pg.Pool, asked: ClaimRequest, isOpe
 }
 
 async function closeLeftOpen(client: pg.ClientBase, integration: string, temporalRunId: string): Promise<void> {
-  const failure = { type: 'Terminated', message: 'The run ended without recording its end: it was terminated, reset or timed out. What it had applied stays; no marker moved.' };
+  const failure = {
+    type: 'Terminated',
+    message: 'The run ended without recording its end: it was terminated, reset or timed out. What it had applied stays; no marker moved.',
+  };
   const { rows } = await client.query<{ id: string }>(
     `update tidemark.sync_run set outcome = 'failed', failure = $3, finished_at = now()
       where integration_id = $1 and outcome = 'running' and temporal_run_id <> $2

@@ -46,7 +46,12 @@ export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, is
  * A transaction that writes only while the attempt holds. `exclusive` orders it after every other writer of the integration; `shared`
  * lets the attempts that stage several streams write side by side.
  */
-export function fenced<T>(pool: pg.Pool, attempt: StepAttempt, lock: 'exclusive' | 'shared', work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export function fenced<T>(
+  pool: pg.Pool,
+  attempt: StepAttempt,
+  lock: 'exclusive' | 'shared',
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   return inTransaction(pool, attempt.token, async (client) => {
     const { claim } = attempt;
     const { rows } = await client.query(

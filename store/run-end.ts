@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Claim, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
-import { type StepAttempt, fenced, inTransaction, staleRun } from './fence.ts';
+import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { dropStaging } from './sql/staging.ts';
 
@@ -80,10 +80,10 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
 }
 
 async function releaseClaim(client: pg.ClientBase, integration: string, runId: string): Promise<void> {
-  await client.query(`update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`, [
-    integration,
-    runId,
-  ]);
+  await client.query(
+    `update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`,
+    [integration, runId],
+  );
 }
 
 /** Compare-and-set: a marker that was changed or reset since begin read it makes the run stale. */
@@ -185,5 +185,7 @@ async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<unknown>
 }
 
 function sealed(plan: RunPlan, staged: readonly Staged[]): boolean {
-  return plan.streams.filter((stream) => stream.mode === 'complete').every((stream) => staged.some((part) => part.stream === stream.stream && part.sealed));
+  return plan.streams
+    .filter((stream) => stream.mode === 'complete')
+    .every((stream) => staged.some((part) => part.stream === stream.stream && part.sealed));
 }

@@ -10,7 +10,10 @@ export async function findRun(store: Store, id: string): Promise<RunSummary | un
 }
 
 /** The newest runs first; of one integration or of all. */
-export async function listRuns(store: Store, filter: { readonly integration?: string; readonly limit: number }): Promise<readonly RunSummary[]> {
+export async function listRuns(
+  store: Store,
+  filter: { readonly integration?: string; readonly limit: number },
+): Promise<readonly RunSummary[]> {
   const where = filter.integration === undefined ? {} : { integrationId: filter.integration };
   const runs = await store.orm.em.fork().find(SyncRun, where, { orderBy: { id: 'desc' }, limit: filter.limit });
   return runs.map(summarise);

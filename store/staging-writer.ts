@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
-import type { Item, ItemLinks } from '../model/item.ts';
 import { TidemarkFailure } from '../model/failure.ts';
+import type { Item, ItemLinks } from '../model/item.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
@@ -28,7 +28,20 @@ export interface StagingWriter {
   finish(sealed: boolean): Promise<Staged>;
 }
 
-const itemColumns = ['run_id', 'token', 'seq', 'stream', 'kind', 'source_id', 'key', 'attributes', 'source_hash', 'links_hash', 'link_kinds', 'reason'];
+const itemColumns = [
+  'run_id',
+  'token',
+  'seq',
+  'stream',
+  'kind',
+  'source_id',
+  'key',
+  'attributes',
+  'source_hash',
+  'links_hash',
+  'link_kinds',
+  'reason',
+];
 const linkColumns = ['run_id', 'token', 'seq', 'kind', 'target'];
 
 /** Links of one list that wait in memory before they are staged. */
@@ -88,11 +101,15 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const addObject = (item: Extract<Item, { kind: 'object' }>) => {
     close();
     if (item.id === '' || !isStorable(item.id)) {
-      throw new TidemarkFailure('ListingIncomplete', `Stream ${plan.stream} of integration ${integration} gave an object without a usable id; absence can't be judged from this read.`, {
-        integration,
-        stream: plan.stream,
-        remedy: 'Exclude the object by the filter, or grant the account the right to read its id.',
-      });
+      throw new TidemarkFailure(
+        'ListingIncomplete',
+        `Stream ${plan.stream} of integration ${integration} gave an object without a usable id; absence can't be judged from this read.`,
+        {
+          integration,
+          stream: plan.stream,
+          remedy: 'Exclude the object by the filter, or grant the account the right to read its id.',
+        },
+      );
     }
     totals.read++;
     open = { seq: seq++, item, links: createLinksHash(), kinds: new Set(), rows: [] };
@@ -101,11 +118,15 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const addSlice = (item: Extract<Item, { kind: 'links' }>) => {
     if (open?.item.id !== item.id) {
-      throw new TidemarkFailure('ListingIncomplete', `Stream ${plan.stream} of integration ${integration} gave a part of a list apart from its object.`, {
-        integration,
-        stream: plan.stream,
-        object: item.id,
-      });
+      throw new TidemarkFailure(
+        'ListingIncomplete',
+        `Stream ${plan.stream} of integration ${integration} gave a part of a list apart from its object.`,
+        {
+          integration,
+          stream: plan.stream,
+          object: item.id,
+        },
+      );
     }
     addLinks(open, { [item.link]: item.targets });
     if (open.rows.length > bufferedLinks) {
@@ -116,7 +137,12 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   const stageReady = async () => {
-    const states = await knownStates(pool, integration, plan.stream, ready.map((object) => object.item.id));
+    const states = await knownStates(
+      pool,
+      integration,
+      plan.stream,
+      ready.map((object) => object.item.id),
+    );
     for (const { seq: row, item, links, kinds, rows } of ready) {
       const hash = sourceHash(item, volatile);
       const linksHash = kinds.size > 0 ? links.digest() : null;
@@ -153,7 +179,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
-    const known = uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
+    const known =
+      uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
     const here = new Set(ready.map((object) => object.item.id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
@@ -214,5 +241,7 @@ function storable(text: string): string {
 function attributesJson(attributes: Extract<Item, { kind: 'object' }>['attributes']): string {
   const json = JSON.stringify(attributes);
   // JSON escapes exactly the characters in question as \\uXXXX, so this finds every object that needs the slow way.
-  return json.includes('\\u') ? JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value)) : json;
+  return json.includes('\\u')
+    ? JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value))
+    : json;
 }

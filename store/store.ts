@@ -25,7 +25,12 @@ const sessionLimits = '-c idle_in_transaction_session_timeout=60s -c statement_t
 
 /** `url`: `postgresql://user:password@host:port/database`. */
 export async function openStore(url: string, options: { readonly maxConnections?: number } = {}): Promise<Store> {
-  const pool = new pg.Pool({ connectionString: url, max: options.maxConnections ?? 20, options: sessionLimits, application_name: 'tidemark' });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.maxConnections ?? 20,
+    options: sessionLimits,
+    application_name: 'tidemark',
+  });
   // pg reports a dropped idle connection as an event; the next query simply opens another one.
   pool.on('error', () => undefined);
   const orm = await MikroORM.init({

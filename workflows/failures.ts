@@ -10,7 +10,10 @@ export function rootOf(error: unknown): unknown {
 export function describeFailure(error: unknown): RunFailure {
   const root = rootOf(error);
   if (root instanceof TerminatedFailure) {
-    return { type: 'Terminated', message: 'The run was terminated by hand. What it had applied stays; no marker moved. The next run repairs the rest.' };
+    return {
+      type: 'Terminated',
+      message: 'The run was terminated by hand. What it had applied stays; no marker moved. The next run repairs the rest.',
+    };
   }
   if (root instanceof ApplicationFailure) {
     const details = root.details?.[0];

@@ -36,7 +36,11 @@ export async function launchSync(request: LaunchRequest): Promise<LaunchResult> 
   ]);
   const lateByMs = Date.now() - startTime.getTime();
   if (request.mode !== 'complete' && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
-    return skip(request, requestedAt, `it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`);
+    return skip(
+      request,
+      requestedAt,
+      `it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`,
+    );
   }
   const facts = await glance.describeIntegration(request.integration);
   if (facts.connectorType) upsertSearchAttributes([{ key: searchAttributes.connector, value: facts.connectorType }]);
@@ -51,7 +55,9 @@ export async function launchSync(request: LaunchRequest): Promise<LaunchResult> 
     const run = await startRun(sync);
     if (run) return await carry(run, sync);
     const { running } = await glance.describeIntegration(request.integration);
-    const inTheWay = running ? `run ${running.id} (${running.mode}) of ${request.integration} was running` : `another run of ${request.integration} was running`;
+    const inTheWay = running
+      ? `run ${running.id} (${running.mode}) of ${request.integration} was running`
+      : `another run of ${request.integration} was running`;
     if (request.mode !== 'complete') return skip(request, requestedAt, inTheWay);
     setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
     const covered = await waitActivities().awaitClose({ request, waitingSince: requestedAt });
@@ -67,7 +73,8 @@ function rejectMalformed(request: LaunchRequest): void {
         ? '"integration" is missing'
         : !modes.includes(request.mode)
           ? `"mode" is not one of ${modes.join(', ')}`
-          : request.streams !== undefined && !(Array.isArray(request.streams) && request.streams.every((stream) => typeof stream === 'string'))
+          : request.streams !== undefined &&
+              !(Array.isArray(request.streams) && request.streams.every((stream) => typeof stream === 'string'))
             ? '"streams" is not a list of names'
             : undefined;
   if (problem === undefined) return;

@@ -61,7 +61,9 @@ export async function syncIntegration(request: SyncRequest): Promise<RunSummary>
     const outcome = isCancellation(error) ? 'cancelled' : 'failed';
     const failure = describeFailure(error);
     upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
-    setCurrentDetails(`${outcome === 'cancelled' ? 'Cancelled' : `Failed: **${failure.type}**. ${failure.message}`} Markers are where they were.`);
+    setCurrentDetails(
+      `${outcome === 'cancelled' ? 'Cancelled' : `Failed: **${failure.type}**. ${failure.message}`} Markers are where they were.`,
+    );
     const summary = await CancellationScope.nonCancellable(() =>
       storeActivities.fail.executeWithOptions({ summary: `record that the run ${outcome === 'failed' ? 'failed' : 'was cancelled'}` }, [
         { request, workflowId, temporalRunId: runId, outcome, failure, steps: run.steps },
@@ -117,7 +119,9 @@ class Run {
         plan.streams.map(
           ({ stream, mode }) =>
             () =>
-              source.query.executeWithOptions({ summary: `read ${stream}: ${mode === 'complete' ? 'everything' : 'changes'}` }, [{ plan, stream }]),
+              source.query.executeWithOptions({ summary: `read ${stream}: ${mode === 'complete' ? 'everything' : 'changes'}` }, [
+                { plan, stream },
+              ]),
         ),
       ),
     );
@@ -131,7 +135,9 @@ class Run {
 
   async #apply(plan: RunPlan, staged: readonly Staged[]): Promise<void> {
     const mappingToken = plan.steps.transform
-      ? await this.#timed('transform', 'map what differs', (summary) => storeActivities.transform.executeWithOptions({ summary }, [{ plan, staged }]))
+      ? await this.#timed('transform', 'map what differs', (summary) =>
+          storeActivities.transform.executeWithOptions({ summary }, [{ plan, staged }]),
+        )
       : null;
     const rows = await this.#timed('lookup', 'compare with what is stored', (summary) =>
       storeActivities.lookup.executeWithOptions({ summary }, [{ plan, staged, mappingToken }]),
@@ -140,7 +146,9 @@ class Run {
       await this.#timed('upsert', 'insert and update', (summary) => storeActivities.upsert.executeWithOptions({ summary }, [rows]));
     }
     if (plan.steps.membership && plan.steps.lookup) {
-      await this.#timed('membership', 'apply member lists', (summary) => storeActivities.membership.executeWithOptions({ summary }, [rows]));
+      await this.#timed('membership', 'apply member lists', (summary) =>
+        storeActivities.membership.executeWithOptions({ summary }, [rows]),
+      );
     }
     if (plan.steps.cleanup) {
       await this.#timed('cleanup', 'delete what is gone', (summary) => storeActivities.cleanup.executeWithOptions({ summary }, [rows]));
@@ -177,5 +185,9 @@ function describeSuccess(run: RunSummary): string {
     ([name, totals]) =>
       `- ${name} (${totals.mode}): ${totals.read} read, ${totals.created} created, ${totals.updated} updated, ${totals.deleted + totals.deactivated} deleted, ${totals.restored} restored, ${totals.held} held, ${totals.quarantined} quarantined`,
   );
-  return [`Succeeded as run ${run.id}: ${run.reason ?? ''}`, ...streams, `- links: ${run.links.added} added, ${run.links.removed} removed`].join('\n');
+  return [
+    `Succeeded as run ${run.id}: ${run.reason ?? ''}`,
+    ...streams,
+    `- links: ${run.links.added} added, ${run.links.removed} removed`,
+  ].join('\n');
 }

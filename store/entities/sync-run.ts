@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import type { RunFailure, LinkTotals, StepRecord, StreamTotals } from '../../model/run.ts';
+import type { LinkTotals, RunFailure, StepRecord, StreamTotals } from '../../model/run.ts';
 
 /** One execution of the pipeline, or one request that was skipped. */
 export const SyncRun = defineEntity({

@@ -15,9 +15,14 @@ export interface VerdictParameters {
 
 /**
  * Gives every staged item that is not plainly unchanged its verdict, the last in read order winning, and says whether its links differ.
- * Items that concern nothing stored (gone and unknown to us) get none. Returns how many verdicts were given.
+ * Items that concern nothing stored (gone and unknown to us) get none, nor does a delta's repetition of news that is held already: alone it
+ * would fall below the limit that its plan exceeded. Returns how many verdicts were given.
  */
-export async function insertVerdicts(client: pg.ClientBase, attempt: StepAttempt, { plan, staged, mappingToken, action }: VerdictParameters): Promise<number> {
+export async function insertVerdicts(
+  client: pg.ClientBase,
+  attempt: StepAttempt,
+  { plan, staged, mappingToken, action }: VerdictParameters,
+): Promise<number> {
   const mappingVersions = Object.fromEntries(plan.streams.map((stream) => [stream.stream, stream.mappingVersion]));
   const { rowCount } = await client.query(
     `with winner as (
@@ -35,6 +40,8 @@ export async function insertVerdicts(client: pg.ClientBase, attempt: StepAttempt
                 when w.kind = 'object' and (o.source_hash is distinct from w.source_hash or o.mapping_version <> $6::jsonb ->> w.stream) then 'changed'
                 when w.kind = 'object' then 'unchanged'
                 when not coalesce(active.is, false) then null
+                when w.stream = any($9) and exists (select 1 from tidemark.held_deletion h
+                                                     where h.object_id = o.id and h.link is null and h.reason = w.kind) then null
                 when w.kind = 'unmatched' then 'unknown'
                 else w.kind
               end as verdict,
@@ -59,6 +66,7 @@ export async function insertVerdicts(client: pg.ClientBase, attempt: StepAttempt
       JSON.stringify(mappingVersions),
       action,
       plan.steps.lookup,
+      plan.streams.filter((stream) => stream.mode === 'delta').map((stream) => stream.stream),
     ],
   );
   return rowCount ?? 0;

@@ -7,7 +7,12 @@ export interface KnownState {
 }
 
 /** What is stored of these ids, active objects only: compared with what the source gave, it tells the unchanged. */
-export async function knownStates(pool: pg.Pool, integration: string, stream: string, ids: readonly string[]): Promise<ReadonlyMap<string, KnownState>> {
+export async function knownStates(
+  pool: pg.Pool,
+  integration: string,
+  stream: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, KnownState>> {
   const { rows } = await pool.query<{ source_id: string; source_hash: Buffer | null; links_hash: Buffer | null; mapping_version: string }>({
     name: 'known-states',
     text: `select source_id, source_hash, links_hash, mapping_version

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type RunPlan, type Staged } from '../../model/run.ts';
+import type { RunPlan, Staged } from '../../model/run.ts';
 import { stagedTokens } from './staging.ts';
 
 /** Ids of one stream to read again, with why: `absent` from a sealed listing, `unmatched` by a delta's filter, `referrer` of an object that has arrived. */

@@ -30,8 +30,12 @@ export class ScriptedSource {
   readonly reads: string[] = [];
   /** Errors that the next reads of a stream fail with, one each. */
   readonly failures: Error[] = [];
-  /** Items that are put before the real ones of the next read. */
+  /** Items that are put before the real ones of the next read of users. */
   readonly extraItems: Item[] = [];
+  /** The extra items come again with every read. */
+  repeatsExtraItems = false;
+  /** Called after each page that was read, with how many came before it: a place to change the source under a read. */
+  afterPage: (pages: number) => void = () => undefined;
   serverId = 'server-1';
   /** Sessions that are reading now; more than one of a kind at once is what exclusion must prevent. */
   readonly open = new Set<string>();
@@ -68,6 +72,10 @@ export class ScriptedSource {
         opened.resolve();
       },
     };
+  }
+
+  takeExtraItems(): readonly Item[] {
+    return this.repeatsExtraItems ? [...this.extraItems] : this.extraItems.splice(0);
   }
 
   async atGate(signal: AbortSignal): Promise<void> {
@@ -141,8 +149,11 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
     source.maxOpenRuns = Math.max(source.maxOpenRuns, source.open.size);
     try {
       await source.atGate(signal);
-      const all = [...source.extraItems.splice(0), ...items];
-      for (let start = 0; start < all.length; start += pageSize) yield all.slice(start, start + pageSize);
+      const all = [...(label.endsWith(' users') ? source.takeExtraItems() : []), ...items];
+      for (let start = 0; start < all.length; start += pageSize) {
+        yield all.slice(start, start + pageSize);
+        source.afterPage(start / pageSize);
+      }
     } finally {
       source.open.delete(label);
     }
@@ -160,7 +171,10 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
           : { valid: true },
     async *readAll(stream) {
       const live = ofStream(stream).filter(([, entry]) => !entry.gone);
-      yield* pages(`complete ${stream}`, live.map(([id, entry]) => object(id, entry)));
+      yield* pages(
+        `complete ${stream}`,
+        live.map(([id, entry]) => object(id, entry)),
+      );
       return { covers: 'listing', seal: { objects: live.length, server } };
     },
     async *readChanges(stream, since) {
@@ -183,4 +197,3 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
-
