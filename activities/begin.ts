@@ -174,7 +174,7 @@ function enabledSteps(config: IntegrationConfig, mode: Mode): Pick<RunPlan, 'ste
   const skipped: Record<string, string> = {};
   for (const [name, { enabled }] of Object.entries(steps)) if (!enabled) skipped[name] = 'disabled in the configuration';
   if (steps.membership.enabled && !membershipInDelta)
-    skipped['membership'] = 'memberships are left to complete syncs (steps.membership.delta is false)';
+    skipped.membership = 'memberships are left to complete syncs (steps.membership.delta is false)';
   return {
     steps: {
       query: steps.query.enabled,

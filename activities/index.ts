@@ -8,7 +8,7 @@ import { fail } from './fail.ts';
 import { lookup } from './lookup.ts';
 import { membership } from './membership.ts';
 import { query } from './query.ts';
-import { recordSkip } from './record-skip.ts';
+import { recordOutcome } from './record-outcome.ts';
 import { reread } from './reread.ts';
 import { transform } from './transform.ts';
 import { upsert } from './upsert.ts';
@@ -26,7 +26,7 @@ export function createActivities(deps: Dependencies) {
     cleanup: cleanup(deps),
     commit: commit(deps),
     fail: fail(deps),
-    recordSkip: recordSkip(deps),
+    recordOutcome: recordOutcome(deps),
     describeIntegration: describeIntegration(deps),
   };
 }

@@ -23,7 +23,8 @@ interface HeartbeatDetails extends Partial<Progress> {
   readonly unreachableSince?: string | undefined;
 }
 
-const heartbeatEveryMs = 5_000;
+/** Cancellation comes with the answer to a heartbeat. */
+const heartbeatEveryMs = 1_000;
 
 /**
  * Runs one attempt of an activity: heartbeats while it works, turns its errors into typed failures, and gives up on a source that has been

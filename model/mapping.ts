@@ -1,6 +1,5 @@
 import { celSource, compileExpression, type Expression, type ExpressionInput, expressionReason } from './expression.ts';
 import { TidemarkFailure } from './failure.ts';
-import type { SourceAttributes } from './item.ts';
 
 /** What one attribute of an object can be after mapping. */
 export type MappedValue = string | number | boolean | readonly (string | number | boolean)[];

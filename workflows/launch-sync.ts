@@ -12,7 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { formatDuration } from '../model/config/duration.ts';
-import type { LaunchRequest, LaunchResult, RequestedMode, SyncRequest } from '../model/run.ts';
+import type { LaunchRequest, LaunchResult, RequestedMode, RunSummary, SyncRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';
 import { glance, storeActivities, waitActivities } from './activities.ts';
 import { describeFailure, failWith, rootOf } from './failures.ts';
@@ -60,7 +60,7 @@ export async function launchSync(request: LaunchRequest): Promise<LaunchResult> 
       : `another run of ${request.integration} was running`;
     if (request.mode !== 'complete') return skip(request, requestedAt, inTheWay);
     setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
-    const covered = await waitActivities().awaitClose({ request, waitingSince: requestedAt });
+    const covered = await waitForTurn(request, requestedAt);
     if (covered) return skip(request, requestedAt, `covered by complete run ${covered}, which began after this one was asked for`);
   }
 }
@@ -134,9 +134,25 @@ async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: S
   }
 }
 
+/** Waits for the run in the way to close; a launcher that is cancelled meanwhile says so in the run history. */
+async function waitForTurn(request: LaunchRequest, requestedAt: string): Promise<string | null> {
+  try {
+    return await waitActivities().awaitClose({ request, waitingSince: requestedAt });
+  } catch (error) {
+    if (isCancellation(error)) {
+      await CancellationScope.nonCancellable(() => end(request, requestedAt, 'cancelled', 'it was cancelled while it waited for its turn'));
+    }
+    throw error;
+  }
+}
+
 async function skip(request: LaunchRequest, requestedAt: string, reason: string): Promise<LaunchResult> {
-  upsertSearchAttributes([{ key: searchAttributes.outcome, value: 'skipped' }]);
-  setCurrentDetails(`Skipped: ${reason}.`);
-  const run = await storeActivities.recordSkip({ request, requestedAt, reason });
+  const run = await end(request, requestedAt, 'skipped', reason);
   return { outcome: 'skipped', reason, run };
+}
+
+async function end(request: LaunchRequest, requestedAt: string, outcome: 'skipped' | 'cancelled', reason: string): Promise<RunSummary> {
+  upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
+  setCurrentDetails(`${outcome === 'skipped' ? 'Skipped' : 'Cancelled'}: ${reason}.`);
+  return storeActivities.recordOutcome({ request, requestedAt, outcome, reason });
 }

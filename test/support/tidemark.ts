@@ -60,7 +60,7 @@ export async function startTidemark(connectors: readonly Connector[]): Promise<T
     await launchWorker();
     let configuration: Configuration = { integrations: {} };
     const owned = undo.move();
-    return {
+    const tidemark: TestTidemark = {
       store,
       temporal,
       databaseUrl: database.url,
@@ -77,7 +77,7 @@ export async function startTidemark(connectors: readonly Connector[]): Promise<T
         return workflowId;
       },
       async sync(request) {
-        return this.ending(await this.launch(request));
+        return tidemark.ending(await tidemark.launch(request));
       },
       async ending(launcherId) {
         try {
@@ -89,6 +89,7 @@ export async function startTidemark(connectors: readonly Connector[]): Promise<T
       },
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };
+    return tidemark;
   } catch (error) {
     await undo.disposeAsync();
     throw error;

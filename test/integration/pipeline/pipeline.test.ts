@@ -138,7 +138,7 @@ describe('a delta', () => {
     source.put('users', 'u1', person(1), { manager: [] });
     source.extraItems.push(old);
     const { run } = await tidemark.sync({ integration: id, mode: 'delta' });
-    expect(run?.streams['users']).toMatchObject({ updated: 0 });
+    expect(run?.streams.users).toMatchObject({ updated: 0 });
     source.put('users', 'u1', person(1), { manager: [] });
     source.extraItems.push({ kind: 'gone', id: 'u1', reason: 'deleted' });
     await tidemark.sync({ integration: id, mode: 'delta' });
@@ -167,7 +167,7 @@ describe('a delta', () => {
     const { outcome } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(outcome).toBe('succeeded');
     const attributes = (await objectsOf(tidemark.store, id)).map((object) => object.attributes as Record<string, string>);
-    expect(attributes[0]?.['userName']).toBe(Buffer.from('a\0b').toString('base64'));
+    expect(attributes[0]?.userName).toBe(Buffer.from('a\0b').toString('base64'));
     expect(attributes[1]).toMatchObject({ userName: 'back\\slash\ttab\nline', displayName: 'quote"' });
   });
 });
@@ -179,7 +179,7 @@ describe('absence', () => {
     await tidemark.sync({ integration: id, mode: 'complete' });
     source.remove('u12');
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
-    expect(run?.streams['users']).toMatchObject({ deleted: 1, unchanged: 11 });
+    expect(run?.streams.users).toMatchObject({ deleted: 1, unchanged: 11 });
   });
 
   it('is not believed where the object answers when asked by id', async () => {
@@ -190,7 +190,7 @@ describe('absence', () => {
     const entry = source.entries.get('u3');
     if (entry) source.entries.set('u3', { ...entry, stream: 'elsewhere' });
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
-    expect(run?.streams['users']).toMatchObject({ deleted: 0, held: 0 });
+    expect(run?.streams.users).toMatchObject({ deleted: 0, held: 0 });
     expect(await objectsOf(tidemark.store, id)).toHaveLength(4);
   });
 
@@ -200,7 +200,7 @@ describe('absence', () => {
     await tidemark.sync({ integration: id, mode: 'complete' });
     source.entries.delete('u3');
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
-    expect(run?.streams['users']).toMatchObject({ deleted: 0, held: 1 });
+    expect(run?.streams.users).toMatchObject({ deleted: 0, held: 1 });
   });
 
   it('beyond a limit is held as a whole, and presence withdraws it', async () => {
@@ -209,7 +209,7 @@ describe('absence', () => {
     await tidemark.sync({ integration: id, mode: 'complete' });
     for (const gone of ['u4', 'u5', 'u6']) source.remove(gone);
     const { run } = await tidemark.sync({ integration: id, mode: 'delta' });
-    expect(run?.streams['users']).toMatchObject({ deleted: 0, held: 3, marker: { after: '10' } });
+    expect(run?.streams.users).toMatchObject({ deleted: 0, held: 3, marker: { after: '10' } });
     expect((await objectsOf(tidemark.store, id)).filter(({ stream }) => stream === 'users')).toHaveLength(6);
     source.put('users', 'u4', person(4), { manager: ['u1'] });
     await tidemark.sync({ integration: id, mode: 'delta' });
@@ -219,7 +219,7 @@ describe('absence', () => {
     );
     expect(rows).toEqual([{ source_id: 'u5' }, { source_id: 'u6' }]);
     const { run: complete } = await tidemark.sync({ integration: id, mode: 'complete' });
-    expect(complete?.streams['users']).toMatchObject({ deleted: 2 });
+    expect(complete?.streams.users).toMatchObject({ deleted: 2 });
   });
 
   it('of everything is held, always', async () => {
@@ -259,7 +259,7 @@ describe('absence', () => {
     expect(await changesOf(run?.id as string)).toContain('deactivated u3');
     expect((await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'u3')?.attributes).toMatchObject({ active: false });
     const { run: complete } = await tidemark.sync({ integration: id, mode: 'complete' });
-    expect(complete?.streams['users']).toMatchObject({ deactivated: 0, held: 0 });
+    expect(complete?.streams.users).toMatchObject({ deactivated: 0, held: 0 });
     source.put('users', 'u3', person(3), { manager: [] });
     await tidemark.sync({ integration: id, mode: 'delta' });
     expect((await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'u3')?.attributes).toMatchObject({ active: true });
@@ -350,7 +350,7 @@ describe('a step that fails', () => {
     source.failures.push(new TidemarkFailure('SourceUnavailable', 'the line was cut'), new Error('something unexpected'));
     const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(outcome).toBe('succeeded');
-    expect(run?.streams['users']).toMatchObject({ created: 5 });
+    expect(run?.streams.users).toMatchObject({ created: 5 });
   });
 
   it('for good leaves the markers, is recorded with its typed reason, and the next run repairs all', async () => {

@@ -4,23 +4,23 @@ import { findRun } from '../store/run-summary.ts';
 import type { Dependencies } from './dependencies.ts';
 import { step } from './step.ts';
 
-export interface SkipRequest {
+export interface OutcomeRequest {
   readonly request: LaunchRequest;
   readonly requestedAt: string;
-  /** Why, without saying what was running. */
+  readonly outcome: 'skipped' | 'cancelled';
   readonly reason: string;
 }
 
-/** Records a request that was not carried out, as a run with the outcome `skipped`. Recording twice is recording once. */
-export function recordSkip(deps: Dependencies) {
-  return ({ request, requestedAt, reason }: SkipRequest): Promise<RunSummary> =>
-    step('record-skip', Number.POSITIVE_INFINITY, async () => {
+/** Records a request that no run was started for: skipped, or cancelled while it waited. Recording twice is recording once. */
+export function recordOutcome(deps: Dependencies) {
+  return ({ request, requestedAt, outcome, reason }: OutcomeRequest): Promise<RunSummary> =>
+    step('record-outcome', Number.POSITIVE_INFINITY, async () => {
       const { workflowExecution } = activityInfo();
-      if (!workflowExecution) throw new Error('recordSkip runs in a workflow only');
+      if (!workflowExecution) throw new Error('recordOutcome runs in a workflow only');
       const { rows } = await deps.store.pool.query<{ id: string }>(
         `insert into tidemark.sync_run
            (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, reason, requested_at, finished_at)
-         values ($1, $2, $3, $2, $4, $5, 'skipped', $6, $7, now())
+         values ($1, $2, $3, $2, $4, $5, $8, $6, $7, now())
          on conflict (temporal_run_id) do update set reason = excluded.reason
          returning id`,
         [
