@@ -1,5 +1,6 @@
 import { awaitClose } from './await-close.ts';
 import { begin } from './begin.ts';
+import { cancelLauncher } from './cancel-launcher.ts';
 import { cleanup } from './cleanup.ts';
 import { commit } from './commit.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -26,6 +27,7 @@ export function createActivities(deps: Dependencies) {
     cleanup: cleanup(deps),
     commit: commit(deps),
     fail: fail(deps),
+    cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),
     describeIntegration: describeIntegration(deps),
   };

@@ -20,7 +20,7 @@ export function recordOutcome(deps: Dependencies) {
       const { rows } = await deps.store.pool.query<{ id: string }>(
         `insert into tidemark.sync_run
            (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, reason, requested_at, finished_at)
-         values ($1, $2, $3, $2, $4, $5, $8, $6, $7, now())
+         values ($1, $2, $3, $2, $4, $5, $6, $7, $8, now())
          on conflict (temporal_run_id) do update set reason = excluded.reason
          returning id`,
         [
@@ -29,6 +29,7 @@ export function recordOutcome(deps: Dependencies) {
           workflowExecution.runId,
           request.mode,
           request.streams ?? null,
+          outcome,
           reason,
           requestedAt,
         ],

@@ -130,8 +130,22 @@ async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: S
       );
       throw failWith(failure, run);
     }
-    throw isCancellation(error) ? error : root;
+    if (outcome === 'cancelled') return await endCancelled(error);
+    throw root;
   }
+}
+
+/**
+ * Ends this launcher as cancelled. Temporal closes a workflow as cancelled only if its own cancellation was asked for; where somebody
+ * cancelled the run itself, the launcher asks for its own.
+ */
+async function endCancelled(error: unknown): Promise<never> {
+  const scope = CancellationScope.current();
+  if (!scope.consideredCancelled) {
+    await CancellationScope.nonCancellable(() => storeActivities.cancelLauncher());
+    await scope.cancelRequested;
+  }
+  throw error;
 }
 
 /** Waits for the run in the way to close; a launcher that is cancelled meanwhile says so in the run history. */

@@ -36,6 +36,8 @@ export class ScriptedSource {
   repeatsExtraItems = false;
   /** Called after each page that was read, with how many came before it: a place to change the source under a read. */
   afterPage: (pages: number) => void = () => undefined;
+  /** The gate stands before this page of a read. */
+  stallAfterPages = 0;
   serverId = 'server-1';
   /** Sessions that are reading now; more than one of a kind at once is what exclusion must prevent. */
   readonly open = new Set<string>();
@@ -148,11 +150,12 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
     source.open.add(label);
     source.maxOpenRuns = Math.max(source.maxOpenRuns, source.open.size);
     try {
-      await source.atGate(signal);
+      if (source.stallAfterPages === 0) await source.atGate(signal);
       const all = [...(label.endsWith(' users') ? source.takeExtraItems() : []), ...items];
       for (let start = 0; start < all.length; start += pageSize) {
         yield all.slice(start, start + pageSize);
         source.afterPage(start / pageSize);
+        if (start / pageSize + 1 === source.stallAfterPages) await source.atGate(signal);
       }
     } finally {
       source.open.delete(label);
