@@ -44,6 +44,8 @@ export async function openStore(url: string, options: { readonly maxConnections?
       migrationsList: [{ name: '001-initial', class: Migration001Initial }],
       tableName: 'tidemark_migration',
       snapshot: false,
+      // The caller says what ran.
+      silent: true,
     },
     discovery: { checkDuplicateFieldNames: false },
   });

@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../support/tidemark.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Where the demo keeps everything; it is in the command line or the environment of each of its processes. */
+let scratch: string;
+
+beforeEach(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'tidemark-demo-test-'));
+  await chmod(scratch, 0o755);
+});
+
+afterEach(() => rm(scratch, { recursive: true, force: true }));
+
+/** The demo as a user starts it, without a terminal. */
+function startDemo(...args: readonly string[]) {
+  const child = spawn('npm', ['run', '--silent', 'demo', '--', ...args], {
+    cwd: root,
+    env: { ...process.env, TMPDIR: scratch },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const said = { out: '', errors: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said.out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said.errors += text;
+  });
+  const code = new Promise<number | null>((resolve) => child.once('close', (exitCode) => resolve(exitCode)));
+  return { child, said, code };
+}
+
+/** Command lines of the processes that belong to the demo. */
+async function leftovers(): Promise<readonly string[]> {
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    processes.map(async (pid) => {
+      const [command, environment] = await Promise.all(
+        ['cmdline', 'environ'].map((file) => readFile(join('/proc', pid, file), 'utf8').catch(() => '')),
+      );
+      return `${command}${environment}`.includes(scratch) ? [(command ?? '').replaceAll('\0', ' ')] : [];
+    }),
+  );
+  return found.flat();
+}
+
+test('the demo shows a complete sync, a delta, a skip and the proof, and leaves nothing behind', async () => {
+  const { said, code } = startDemo();
+  expect(await code, said.errors).toBe(0);
+  expect(said.errors).toBe('');
+  expect(said.out).toMatch(/run 1, complete: succeeded in [\d.]+ s, 2,\d{3} objects read, [\d,]+ a second/);
+  expect(said.out).toMatch(/sealed: every listing was proven complete/);
+  expect(said.out).toMatch(/run 2, delta: succeeded in/);
+  expect(said.out).toMatch(/users +\d+ +12 +\d+ +5\n/);
+  expect(said.out).toMatch(/delta: +skipped, because run 3 \(complete\) of corp-ad was running/);
+  expect(said.out).toMatch(/4 +corp-ad +delta +skipped/);
+  expect(said.out).toMatch(/2,\d{3} objects and \d,\d{3} links: identical/);
+  expect(said.out).toMatch(/Temporal UI: http:\/\/127\.0\.0\.1:\d+/);
+  await eventually('the end of all processes', async () => (await leftovers()).length === 0);
+  expect(await readdir(scratch)).toEqual([]);
+}, 300_000);
+
+test('a demo that is told to stop in the middle leaves nothing behind', async () => {
+  const { child, said, code } = startDemo('--keep');
+  await eventually('the start of the complete sync', async () => said.out.includes('3. A complete sync'), 120_000);
+  child.kill('SIGTERM');
+  expect(await code).toBe(143);
+  expect(said.errors).toBe('');
+  await eventually('the end of all processes', async () => (await leftovers()).length === 0);
+  expect(await readdir(scratch)).toEqual([]);
+}, 300_000);
