@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import { Client, Connection, type ConnectionOptions, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { TidemarkFailure } from '../model/failure.ts';
+import type { LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
+import { currentConfigurations } from '../store/apply-configuration.ts';
+import { resetMarkers } from '../store/markers.ts';
+import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
+import { type HeldRow, readHeld } from '../store/read-waiting.ts';
+import { findRun, listRuns } from '../store/run-summary.ts';
+import { type Change, readChanges } from '../store/sql/read-changes.ts';
+import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { searchAttributes } from '../workflows/search-attributes.ts';
+import { followProgress, type SyncState } from './progress.ts';
+import { type IntegrationStatus, readStatus } from './status.ts';
+
+/** How to reach a Tidemark. */
+export interface TidemarkClientOptions {
+  /** `postgresql://user:password@host:port/database`. */
+  readonly databaseUrl: string;
+  /** Absent: what the SDK's environment variables and TOML profile say (`TEMPORAL_ADDRESS` ...). Not connected to before it is needed. */
+  readonly temporal?: { readonly connection: ConnectionOptions; readonly namespace: string };
+  /** Task queue of the workers; default `tidemark`. */
+  readonly taskQueue?: string;
+}
+
+/** What a sync came to. */
+export interface SyncResult {
+  readonly outcome: 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+  /** Why it ran as it did, was skipped, or failed; in words. */
+  readonly reason: string | null;
+  /** Null where a request ended before a run of its own was recorded. */
+  readonly run: RunSummary | null;
+}
+
+export interface FollowOptions {
+  /** Told about every half second what the run is doing. */
+  readonly onProgress?: (state: SyncState) => void;
+  /** Cancels the sync properly: its run ends as cancelled, with its markers where they were. */
+  readonly signal?: AbortSignal;
+}
+
+export const defaultTaskQueue = 'tidemark';
+
+/**
+ * Tidemark for programs: asks for syncs, and reads what they brought. Methods fail with `TidemarkFailure` (`InvalidConfiguration`) for an
+ * unknown integration or stream.
+ */
+export class TidemarkClient implements AsyncDisposable {
+  readonly #store: Store;
+  readonly #connection: Connection;
+  readonly #temporal: Client;
+  readonly #taskQueue: string;
+
+  private constructor(store: Store, connection: Connection, namespace: string, taskQueue: string) {
+    this.#store = store;
+    this.#connection = connection;
+    this.#temporal = new Client({ connection, namespace });
+    this.#taskQueue = taskQueue;
+  }
+
+  static async connect(options: TidemarkClientOptions): Promise<TidemarkClient> {
+    const target = options.temporal ?? environmentTarget();
+    const store = await openStore(options.databaseUrl, { maxConnections: 4 });
+    return new TidemarkClient(store, Connection.lazy(target.connection), target.namespace, options.taskQueue ?? defaultTaskQueue);
+  }
+
+  /** Asks for a sync and waits for its end, however it ends. */
+  async sync(request: LaunchRequest, options: FollowOptions = {}): Promise<SyncResult> {
+    return this.follow(await this.startSync(request), options);
+  }
+
+  /** Asks for a sync and returns the launcher's workflow id at once. */
+  async startSync(request: LaunchRequest): Promise<string> {
+    await this.#requireStreams(request.integration, request.streams ?? []);
+    await this.#connection.ensureConnected();
+    const workflowId = `launch/${request.integration}/manual-${new Date().toISOString().replace(/[:.]/g, '')}-${randomBytes(3).toString('hex')}`;
+    await this.#temporal.workflow.start('launchSync', {
+      workflowId,
+      taskQueue: this.#taskQueue,
+      args: [request],
+      workflowIdConflictPolicy: 'FAIL',
+      staticSummary: `${request.integration}: ${request.mode}, by hand`,
+      typedSearchAttributes: [
+        { key: searchAttributes.integration, value: request.integration },
+        { key: searchAttributes.mode, value: request.mode },
+      ],
+    });
+    return workflowId;
+  }
+
+  /** Waits for the end of a sync that `startSync` began. */
+  async follow(launcherId: string, { onProgress, signal }: FollowOptions = {}): Promise<SyncResult> {
+    await this.#connection.ensureConnected();
+    const launcher = this.#temporal.workflow.getHandle(launcherId);
+    const cancel = () => void launcher.cancel().catch(() => undefined);
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+    const over = new AbortController();
+    const watching = onProgress
+      ? followProgress({ temporal: this.#temporal, launcherId, taskQueue: this.#taskQueue, signal: over.signal, report: onProgress })
+      : Promise.resolve();
+    try {
+      return await this.#ending(launcher);
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      over.abort();
+      await watching;
+    }
+  }
+
+  /** The newest runs first, skipped ones included. Default limit: 20. */
+  async runs(filter: { readonly integration?: string; readonly limit?: number } = {}): Promise<readonly RunSummary[]> {
+    if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
+    return listRuns(this.#store, { ...filter, limit: filter.limit ?? 20 });
+  }
+
+  /** One run by its number. */
+  async run(id: string): Promise<RunSummary | undefined> {
+    return /^\d{1,18}$/.test(id) ? findRun(this.#store, id) : undefined;
+  }
+
+  /** Every configured integration: last runs, markers, what is running or waiting, held and quarantined, next schedule times. */
+  async status(): Promise<readonly IntegrationStatus[]> {
+    await this.#connection.ensureConnected();
+    return readStatus(this.#store, this.#temporal);
+  }
+
+  /**
+   * Streams the objects of an integration in the order of their source ids, with links. Memory does not grow with their number. The rows
+   * are not one snapshot: a run that commits meanwhile can show in later ones.
+   */
+  async *objects(integration: string, filter: Omit<ObjectFilter, 'integration'> = {}): AsyncGenerator<StoredObject> {
+    await this.#requireKnown(integration);
+    if (filter.stream !== undefined) await this.#requireStoredStream(integration, filter.stream);
+    yield* readObjects(this.#store.pool, { integration, ...filter });
+  }
+
+  /** Streams published changes, oldest first, beginning after a cursor; ends with the last there is. */
+  async *changes(filter: { readonly after?: string; readonly limit?: number } = {}): AsyncGenerator<Change> {
+    let left = filter.limit ?? Number.POSITIVE_INFINITY;
+    if (left <= 0) return;
+    for await (const change of readChanges(this.#store.pool, filter.after)) {
+      yield change;
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+
+  /** The stored markers, by stream. */
+  async markers(integration: string): Promise<Readonly<Record<string, MarkerOverview>>> {
+    await this.#requireKnown(integration);
+    return describeMarkers(this.#store, integration);
+  }
+
+  /** Forgets markers, so that the next run reads these streams completely. Returns the streams that had one. */
+  async resetMarkers(integration: string, streams?: readonly string[]): Promise<readonly string[]> {
+    await this.#requireKnown(integration);
+    for (const stream of streams ?? []) await this.#requireStoredStream(integration, stream);
+    return resetMarkers(this.#store, integration, streams);
+  }
+
+  /** Deletions that wait for approval, oldest first; of one integration, of one run, or all. */
+  async held(filter: { readonly integration?: string; readonly run?: string; readonly limit?: number } = {}): Promise<readonly HeldRow[]> {
+    if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
+    return readHeld(this.#store, filter);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#store[Symbol.asyncDispose](), this.#connection.close()]);
+  }
+
+  async #ending(launcher: WorkflowHandle): Promise<SyncResult> {
+    try {
+      const { outcome, reason, run } = (await launcher.result()) as LaunchResult;
+      return { outcome, reason: reason ?? null, run: run ?? null };
+    } catch (error) {
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      const { cause } = error;
+      const carried =
+        cause instanceof ApplicationFailure ? (cause.details?.[0] as { readonly run?: RunSummary } | undefined)?.run : undefined;
+      const run = carried ?? (await this.#runOf(launcher.workflowId));
+      if (cause instanceof CancelledFailure || run?.outcome === 'cancelled') {
+        return { outcome: 'cancelled', reason: 'the sync was cancelled', run };
+      }
+      if (cause instanceof TerminatedFailure) {
+        return { outcome: 'failed', reason: 'the launcher was terminated; a run that it had started goes on by itself', run };
+      }
+      return { outcome: 'failed', reason: run?.failure?.message ?? cause?.message ?? error.message, run };
+    }
+  }
+
+  async #runOf(launcherId: string): Promise<RunSummary | null> {
+    const { rows } = await this.#store.pool.query<{ id: string }>(
+      `select id from tidemark.sync_run where launcher_id = $1 order by id desc limit 1`,
+      [launcherId],
+    );
+    return (rows[0] && (await findRun(this.#store, rows[0].id))) ?? null;
+  }
+
+  /** Configured, now. */
+  async #requireStreams(integration: string, streams: readonly string[]): Promise<void> {
+    const configurations = await currentConfigurations(this.#store);
+    const config = configurations.get(integration);
+    if (config === undefined) throw unknownIntegration(integration, [...configurations.keys()]);
+    const unknown = streams.find((stream) => !(stream in config.streams));
+    if (unknown !== undefined) throw unknownStream(integration, unknown, Object.keys(config.streams));
+  }
+
+  /** Configured now or once: rows of a removed integration stay readable. */
+  async #requireKnown(integration: string): Promise<void> {
+    const { rows } = await this.#store.pool.query<{ id: string }>(`select id from tidemark.integration order by id`);
+    if (!rows.some(({ id }) => id === integration))
+      throw unknownIntegration(
+        integration,
+        rows.map(({ id }) => id),
+      );
+  }
+
+  async #requireStoredStream(integration: string, stream: string): Promise<void> {
+    const { rows } = await this.#store.pool.query<{ stream: string }>(
+      `select distinct jsonb_object_keys(config -> 'streams') as stream from tidemark.integration_config where integration_id = $1 order by 1`,
+      [integration],
+    );
+    if (!rows.some((row) => row.stream === stream))
+      throw unknownStream(
+        integration,
+        stream,
+        rows.map((row) => row.stream),
+      );
+  }
+}
+
+function environmentTarget(): NonNullable<TidemarkClientOptions['temporal']> {
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  return { connection: connectionOptions as ConnectionOptions, namespace: namespace ?? 'default' };
+}
+
+function unknownIntegration(integration: string, known: readonly string[]): TidemarkFailure {
+  return new TidemarkFailure('InvalidConfiguration', `There is no integration ${integration}.`, {
+    integration,
+    remedy: known.length === 0 ? 'None is stored yet: run "tidemark apply".' : `There is: ${known.join(', ')}.`,
+  });
+}
+
+function unknownStream(integration: string, stream: string, known: readonly string[]): TidemarkFailure {
+  return new TidemarkFailure('InvalidConfiguration', `Integration ${integration} has no stream ${stream}.`, {
+    integration,
+    stream,
+    remedy: `It has: ${known.join(', ')}.`,
+  });
+}

@@ -1,0 +1,80 @@
+import { type Command, Option } from 'commander';
+import { TidemarkFailure } from '../../model/failure.ts';
+import type { RunSummary } from '../../model/run.ts';
+import { openClient } from '../context.ts';
+import { count, formatRun, humanDuration, table } from '../format.ts';
+import { addCommand, type CommonOptions, parseCount, withConnections } from '../options.ts';
+import { print, printJson } from '../output.ts';
+
+interface RunsOptions extends CommonOptions {
+  readonly limit: number;
+}
+
+/** Held deletions shown with a run; all of them are counted. */
+const shownHeld = 20;
+
+export function addRuns(program: Command): void {
+  withConnections(
+    addCommand(
+      program,
+      'runs [integration]',
+      'list runs, the newest first, skipped ones included; with --json as NDJSON',
+      'tidemark runs corp-ad --limit 50',
+    ),
+  )
+    .addOption(new Option('--limit <count>', 'at most this many').argParser(parseCount).default(20))
+    .action(runs);
+  withConnections(
+    addCommand(program, 'run <number>', 'show one run in full: why, steps, totals, what it held, why it failed', 'tidemark run 42'),
+  ).action(run);
+}
+
+async function runs(integration: string | undefined, { limit, json }: RunsOptions): Promise<void> {
+  await using client = await openClient();
+  const found = await client.runs({ limit, ...(integration === undefined ? {} : { integration }) });
+  if (json) {
+    for (const summary of found) await printJson(summary);
+    return;
+  }
+  await print(
+    found.length === 0
+      ? 'No runs yet.'
+      : table(['run', 'integration', 'mode', 'outcome', 'started', 'took', 'changes', 'why'], found.map(runRow)),
+  );
+}
+
+function runRow(run: RunSummary): readonly string[] {
+  const { streams, links } = run;
+  const changes = Object.values(streams).reduce(
+    (sum, totals) => sum + totals.created + totals.updated + totals.deleted + totals.deactivated + totals.restored,
+    links.added + links.removed,
+  );
+  const took =
+    run.outcome === 'skipped' || run.finishedAt === null ? '' : humanDuration(Date.parse(run.finishedAt) - Date.parse(run.startedAt));
+  const why = run.failure === null ? (run.reason ?? '') : `${run.failure.type}: ${run.failure.message}`;
+  return [run.id, run.integration, run.mode ?? run.requestedMode, run.outcome, run.startedAt, took, count(changes), why];
+}
+
+async function run(id: string, { json }: CommonOptions): Promise<void> {
+  await using client = await openClient();
+  const found = await client.run(id);
+  if (found === undefined)
+    throw new TidemarkFailure('InvalidConfiguration', `There is no run ${id}.`, { remedy: 'List them with "tidemark runs".' });
+  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }) });
+  await print(formatRun(found));
+  const held = await client.held({ run: id, limit: shownHeld + 1 });
+  if (held.length === 0) return;
+  const rows = held
+    .slice(0, shownHeld)
+    .map((row) => [
+      row.stream,
+      row.sourceId,
+      row.link === null ? 'object' : `${row.link.kind} ${row.link.target}`,
+      row.reason,
+      row.limitExceeded,
+    ]);
+  const more = held.length > shownHeld ? '\n... and more; --json shows all' : '';
+  await print(
+    `\nHeld deletions that wait since, or were held again by, this run:\n${table(['stream', 'id', 'what', 'reason', 'limit'], rows)}${more}`,
+  );
+}

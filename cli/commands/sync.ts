@@ -1,0 +1,64 @@
+import { type Command, Option } from 'commander';
+import type { LaunchRequest, RequestedMode } from '../../model/run.ts';
+import { openClient } from '../context.ts';
+import { exitCode, exitCodeOf } from '../exit-codes.ts';
+import { formatResult } from '../format.ts';
+import { showProgress } from '../live-progress.ts';
+import { addCommand, type CommonOptions, parseNames, withConnections } from '../options.ts';
+import { print, printJson, tell } from '../output.ts';
+
+interface SyncOptions extends CommonOptions {
+  readonly mode: RequestedMode;
+  readonly streams?: readonly string[];
+  readonly wait: boolean;
+}
+
+export function addSync(program: Command): void {
+  withConnections(
+    addCommand(
+      program,
+      'sync <integration>',
+      'sync now, and show it; exits 0 done, 1 failed or cancelled, 3 done with held deletions or quarantined records, 4 skipped',
+      'tidemark sync corp-ad --mode delta\ntidemark sync corp-ad --streams users,groups --json',
+    ),
+  )
+    .addOption(
+      new Option('--mode <mode>', 'complete reads everything, delta what changed; auto decides for each stream')
+        .choices(['auto', 'complete', 'delta'])
+        .default('auto'),
+    )
+    .addOption(new Option('--streams <names>', 'only these streams: users,groups').argParser(parseNames))
+    .option('--no-wait', 'do not wait for the end; prints the workflow id')
+    .action(sync);
+}
+
+async function sync(integration: string, { mode, streams, wait, json }: SyncOptions): Promise<void> {
+  await using client = await openClient();
+  const request: LaunchRequest = { integration, mode, ...(streams === undefined ? {} : { streams }) };
+  const launcherId = await client.startSync(request);
+  if (!wait) {
+    return json
+      ? printJson({ workflowId: launcherId })
+      : print(`Started ${launcherId}. Watch it with "tidemark status", or "tidemark runs ${integration}".`);
+  }
+  const cancelling = new AbortController();
+  const onInterrupt = () => {
+    if (cancelling.signal.aborted) {
+      tell(`\nThe sync goes on as ${launcherId}. Watch it with "tidemark status".`);
+      process.exit(exitCode.failed);
+    }
+    tell('\nCancelling; Ctrl-C again leaves it to itself.');
+    cancelling.abort();
+  };
+  process.on('SIGINT', onInterrupt);
+  const progress = showProgress();
+  try {
+    const result = await client.follow(launcherId, { onProgress: progress.show, signal: cancelling.signal });
+    progress.end();
+    await (json ? printJson(result) : print(formatResult(result)));
+    process.exitCode = exitCodeOf(result);
+  } finally {
+    progress.end();
+    process.off('SIGINT', onInterrupt);
+  }
+}

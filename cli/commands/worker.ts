@@ -1,0 +1,49 @@
+import { type Command, Option } from 'commander';
+import { TidemarkFailure } from '../../model/failure.ts';
+import { startWorker } from '../../workers/worker.ts';
+import { builtInConnectors } from '../connectors.ts';
+import { environment, openMigratedStore } from '../context.ts';
+import { addCommand, type CommonOptions, processLog, withConnections, writeLog } from '../options.ts';
+import { print, printJson } from '../output.ts';
+import { installRuntime } from '../runtime.ts';
+
+interface WorkerOptions extends CommonOptions {
+  readonly taskQueue?: string;
+  readonly deployment?: string;
+  readonly buildId?: string;
+}
+
+export function addWorker(program: Command): void {
+  withConnections(
+    addCommand(
+      program,
+      'worker',
+      'carry out syncs, until SIGINT or SIGTERM; any number of workers share the work',
+      'tidemark worker\ntidemark worker --task-queue corp-network',
+    ),
+  )
+    .option('--task-queue <name>', 'task queue to work on; default: TIDEMARK_TASK_QUEUE, or tidemark')
+    .addOption(new Option('--deployment <name>', 'worker versioning: name of the deployment; needs --build-id'))
+    .addOption(new Option('--build-id <id>', 'worker versioning: this build; needs --deployment'))
+    .action(work);
+}
+
+async function work({ taskQueue, deployment, buildId, json }: WorkerOptions): Promise<void> {
+  if ((deployment === undefined) !== (buildId === undefined)) {
+    throw new TidemarkFailure('InvalidConfiguration', '--deployment and --build-id belong together.', { remedy: 'Give both or none.' });
+  }
+  const found = environment();
+  await (await openMigratedStore(found.databaseUrl))[Symbol.asyncDispose]();
+  installRuntime(writeLog);
+  const queue = taskQueue ?? found.taskQueue;
+  const worker = await startWorker({
+    databaseUrl: found.databaseUrl,
+    temporal: found.temporal,
+    taskQueue: queue,
+    connectors: builtInConnectors,
+    log: processLog,
+    ...(deployment !== undefined && buildId !== undefined ? { deployment: { name: deployment, buildId } } : {}),
+  });
+  await (json ? printJson({ taskQueue: queue, ready: true }) : print(`Working on the task queue ${queue}. Ctrl-C ends it.`));
+  await worker.finished;
+}

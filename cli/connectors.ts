@@ -1,0 +1,6 @@
+import { activeDirectory } from '../connectors/active-directory/index.ts';
+import type { Connector } from '../connectors/connector.ts';
+import { type ConnectorRegistry, connectorRegistry } from '../connectors/registry.ts';
+
+/** The connectors that the `tidemark` command brings. */
+export const builtInConnectors: ConnectorRegistry = connectorRegistry([activeDirectory as Connector]);

@@ -1,0 +1,38 @@
+/**
+ * Tidemark for programs.
+ *
+ * `TidemarkClient` asks for syncs and reads what they brought. With a plain Temporal client start the workflow `launchSync` with one
+ * `LaunchRequest` on the workers' task queue, under any workflow id; its result is a `LaunchResult`, and a failed run fails it with a typed
+ * `ApplicationFailure` whose first detail is `{ run: RunSummary }`. Connectors of your own go into a registry for `startWorker`.
+ */
+export { type FollowOptions, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
+export { builtInConnectors } from './cli/connectors.ts';
+export type { ActivityProgress, SyncState } from './cli/progress.ts';
+export type { IntegrationStatus, OpenWorkflow, ScheduleStatus } from './cli/status.ts';
+export type {
+  CheckReport,
+  Connector,
+  Finding,
+  Log,
+  OpenOptions,
+  ReadEnd,
+  Seal,
+  Session,
+  StreamDeclaration,
+} from './connectors/connector.ts';
+export { type ConnectorRegistry, connectorRegistry } from './connectors/registry.ts';
+export type { SecretReference } from './model/config/types.ts';
+export { type FailureDetails, type FailureType, isTidemarkFailure, TidemarkFailure } from './model/failure.ts';
+export type { Found, Item } from './model/item.ts';
+export type { Marker, MarkerVerdict, ServerIdentity } from './model/marker.ts';
+export type { LaunchRequest, LaunchResult, Mode, Outcome, RequestedMode, RunFailure, RunSummary, StreamTotals } from './model/run.ts';
+export { syncWorkflowId } from './model/workflow-ids.ts';
+export type { MarkerOverview } from './store/read-overview.ts';
+export type { HeldRow } from './store/read-waiting.ts';
+export type { Change, ChangeKind } from './store/sql/read-changes.ts';
+export type { StoredObject } from './store/sql/read-objects.ts';
+export { type RunningWorker, startWorker, type TemporalTarget, type WorkerSettings } from './workers/worker.ts';
+export type { SyncProgress } from './workflows/sync-integration.ts';
+
+/** The names of the workflows. `syncIntegration` is started by `launchSync` only. */
+export const workflowNames = { launchSync: 'launchSync', syncIntegration: 'syncIntegration' } as const;

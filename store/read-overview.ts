@@ -1,0 +1,110 @@
+import type { Mode, Outcome } from '../model/run.ts';
+import { currentConfigurations } from './apply-configuration.ts';
+import { HeldDeletion } from './entities/held-deletion.ts';
+import { Quarantined } from './entities/quarantine.ts';
+import { readMarkers } from './markers.ts';
+import type { Store } from './store.ts';
+
+export interface RunMention {
+  readonly id: string;
+  readonly mode: Mode | null;
+  readonly outcome: Outcome | 'running';
+  /** ISO 8601, UTC; null while it runs. */
+  readonly finishedAt: string | null;
+}
+
+/** What the database knows of one integration. */
+export interface IntegrationOverview {
+  readonly integration: string;
+  readonly connector: string;
+  /** The newest run that was not skipped. */
+  readonly lastRun: RunMention | null;
+  readonly lastSuccess: RunMention | null;
+  readonly streams: Readonly<Record<string, StreamOverview>>;
+  /** Deletions that wait for approval. */
+  readonly held: number;
+  readonly quarantined: number;
+}
+
+export interface StreamOverview {
+  /** Current objects. */
+  readonly objects: number;
+  readonly marker: MarkerOverview | null;
+}
+
+/** A stored marker as people see it; times are ISO 8601, UTC. */
+export interface MarkerOverview {
+  readonly kind: string;
+  readonly position: string;
+  readonly server: string;
+  readonly takenAt: string;
+  readonly ageSeconds: number;
+  /** When the last complete read of the stream began. */
+  readonly completeAt: string;
+  /** The run that stored it. */
+  readonly run: string;
+}
+
+/** All integrations of the stored configuration, by name. */
+export async function readOverview(store: Store): Promise<readonly IntegrationOverview[]> {
+  const configurations = await currentConfigurations(store);
+  const { rows: counts } = await store.pool.query<{ integration_id: string; stream: string; count: number }>(
+    `select integration_id, stream, count(*)::int as count from tidemark.object where deleted_at is null group by integration_id, stream`,
+  );
+  return Promise.all(
+    [...configurations]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(async ([integration, config]): Promise<IntegrationOverview> => {
+        const markers = await describeMarkers(store, integration);
+        const em = store.orm.em.fork();
+        return {
+          integration,
+          connector: config.connector,
+          lastRun: await newestRun(store, integration, ['running', 'succeeded', 'failed', 'cancelled']),
+          lastSuccess: await newestRun(store, integration, ['succeeded']),
+          streams: Object.fromEntries(
+            Object.keys(config.streams).map((stream) => [
+              stream,
+              {
+                objects: counts.find((row) => row.integration_id === integration && row.stream === stream)?.count ?? 0,
+                marker: markers[stream] ?? null,
+              },
+            ]),
+          ),
+          held: await em.count(HeldDeletion, { integrationId: integration }),
+          quarantined: await em.count(Quarantined, { integrationId: integration }),
+        };
+      }),
+  );
+}
+
+/** The stored markers of an integration, by stream. */
+export async function describeMarkers(store: Store, integration: string): Promise<Readonly<Record<string, MarkerOverview>>> {
+  const markers = await readMarkers(store, integration);
+  return Object.fromEntries(
+    [...markers].map(([stream, { marker, completeAt, runId }]) => [
+      stream,
+      {
+        kind: marker.kind,
+        position: marker.position,
+        server: marker.server.name,
+        takenAt: marker.takenAt,
+        ageSeconds: Math.max(0, Math.round((Date.now() - Date.parse(marker.takenAt)) / 1_000)),
+        completeAt: completeAt.toISOString(),
+        run: runId,
+      },
+    ]),
+  );
+}
+
+async function newestRun(store: Store, integration: string, outcomes: readonly string[]): Promise<RunMention | null> {
+  const { rows } = await store.pool.query<{ id: string; mode: Mode | null; outcome: Outcome | 'running'; finished_at: Date | null }>(
+    `select id, mode, outcome, finished_at from tidemark.sync_run
+      where integration_id = $1 and outcome = any($2) order by id desc limit 1`,
+    [integration, outcomes],
+  );
+  const run = rows[0];
+  return run === undefined
+    ? null
+    : { id: run.id, mode: run.mode, outcome: run.outcome, finishedAt: run.finished_at?.toISOString() ?? null };
+}
