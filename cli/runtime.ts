@@ -13,7 +13,7 @@ export function installRuntime(write: (level: string, message: string, fields?: 
 const told = ['workflowId', 'activityType', 'workflowType', 'attempt', 'taskQueue'];
 
 function fieldsOf(meta: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
-  const error = meta['error'];
+  const error = meta.error;
   return {
     ...Object.fromEntries(told.flatMap((name) => (meta[name] === undefined ? [] : [[name, meta[name]]]))),
     ...(error instanceof Error ? { error: error.message } : {}),

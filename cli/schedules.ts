@@ -161,7 +161,7 @@ function isAsDeclared({ spec, action, policies }: ScheduleDescription, declarati
   const regular = declaration.spec.intervals !== undefined;
   const [calendar] = spec.calendars ?? [];
   return (
-    action.memo?.['declaration'] === declaration.digest &&
+    action.memo?.declaration === declaration.digest &&
     action.workflowType === declaration.action.workflowType &&
     action.workflowId === declaration.action.workflowId &&
     action.taskQueue === declaration.action.taskQueue &&

@@ -42,7 +42,7 @@ export async function readStatus(store: Store, temporal: Client): Promise<readon
 async function listOpen(temporal: Client, integration: string): Promise<readonly OpenWorkflow[]> {
   const open: OpenWorkflow[] = [];
   for await (const workflow of temporal.workflow.list({ query: `IntegrationId = '${integration}' AND ExecutionStatus = 'Running'` })) {
-    const mode = workflow.searchAttributes['SyncMode']?.[0];
+    const mode = workflow.searchAttributes.SyncMode?.[0];
     open.push({
       workflowId: workflow.workflowId,
       kind: workflow.type === 'syncIntegration' ? 'run' : 'request',

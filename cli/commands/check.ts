@@ -36,7 +36,7 @@ async function check(only: string | undefined, { config, json }: ConfigOptions):
   }
   const checked: Checked[] = [];
   for (const [integration, settings] of chosen) {
-    const result = { integration, findings: await findingsOf(integration, settings) };
+    const result = { integration, findings: await findingsOf(settings) };
     checked.push(result);
     if (!json) await print(formatChecked(result, settings.taskQueue));
   }
@@ -44,7 +44,7 @@ async function check(only: string | undefined, { config, json }: ConfigOptions):
   if (checked.some(({ findings }) => findings.some(({ severity }) => severity === 'failure'))) process.exitCode = exitCode.failed;
 }
 
-async function findingsOf(integration: string, config: IntegrationConfig): Promise<readonly Finding[]> {
+async function findingsOf(config: IntegrationConfig): Promise<readonly Finding[]> {
   const connector = builtInConnectors.get(config.connector) as Connector;
   try {
     await using session = await connector.open({

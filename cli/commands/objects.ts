@@ -29,7 +29,7 @@ async function objects(integration: string, { stream, deleted = false, json }: O
       await printJson(object);
       continue;
     }
-    const name = object.attributes['displayName'] ?? object.attributes['userName'] ?? '';
+    const name = object.attributes.displayName ?? object.attributes.userName ?? '';
     const links = Object.entries(object.links).map(([kind, targets]) => `${kind}: ${targets.length}`);
     await print([object.sourceId, String(name), object.key ?? '', links.join(', '), object.deletedAt ?? ''].join('\t').trimEnd());
   }

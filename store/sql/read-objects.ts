@@ -92,7 +92,9 @@ async function linksOf(pool: pg.Pool, objects: readonly ObjectRow[]): Promise<Re
   for (const { from_id, kind, target } of rows) {
     const links = found.get(from_id) ?? {};
     found.set(from_id, links);
-    (links[kind] ??= []).push(target);
+    const targets = links[kind] ?? [];
+    links[kind] = targets;
+    targets.push(target);
   }
   return found;
 }
