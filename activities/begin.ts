@@ -170,18 +170,19 @@ async function judge({
 
 function enabledSteps(config: IntegrationConfig, mode: Mode): Pick<RunPlan, 'steps' | 'skipped'> {
   const { steps } = config;
-  const membershipInDelta = steps.membership.delta || mode === 'complete';
   const skipped: Record<string, string> = {};
   for (const [name, { enabled }] of Object.entries(steps)) if (!enabled) skipped[name] = 'disabled in the configuration';
-  if (steps.membership.enabled && !membershipInDelta)
+  if (steps.membership.enabled && !steps.lookup.enabled) skipped.membership = 'lookup is disabled: references are not resolved';
+  else if (steps.membership.enabled && !steps.membership.delta && mode === 'delta') {
     skipped.membership = 'memberships are left to complete syncs (steps.membership.delta is false)';
+  }
   return {
     steps: {
       query: steps.query.enabled,
       transform: steps.transform.enabled,
       lookup: steps.lookup.enabled,
       upsert: steps.upsert.enabled,
-      membership: steps.membership.enabled && membershipInDelta,
+      membership: skipped.membership === undefined,
       cleanup: steps.cleanup.enabled,
     },
     skipped,

@@ -9,6 +9,7 @@ import { waitTaskQueue } from '../model/workflow-ids.ts';
 import { configurationReader } from '../store/configurations.ts';
 import { openStore } from '../store/store.ts';
 import { ensureSearchAttributes } from './namespace.ts';
+import { installRuntime } from './runtime.ts';
 import { workflowCode } from './workflow-code.ts';
 
 /** How to reach Temporal; what the SDK's environment and TOML profile give (`loadClientConnectConfig`). */
@@ -40,6 +41,7 @@ const waitSlots = 2_000;
 
 export async function startWorker(settings: WorkerSettings): Promise<RunningWorker> {
   const { temporal, taskQueue } = settings;
+  installRuntime(settings.log);
   const connection = await Connection.connect(temporal.connection);
   await ensureSearchAttributes(connection, temporal.namespace);
   const nativeConnection = await NativeConnection.connect(nativeOptions(temporal.connection));

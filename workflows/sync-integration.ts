@@ -145,7 +145,7 @@ class Run {
     if (plan.steps.upsert) {
       await this.#timed('upsert', 'insert and update', (summary) => storeActivities.upsert.executeWithOptions({ summary }, [rows]));
     }
-    if (plan.steps.membership && plan.steps.lookup) {
+    if (plan.steps.membership) {
       await this.#timed('membership', 'apply member lists', (summary) =>
         storeActivities.membership.executeWithOptions({ summary }, [rows]),
       );
@@ -161,7 +161,7 @@ class Run {
     setCurrentDetails(`${mode} of **${this.request.integration}**: step **${step}** — ${summary}`);
     const startedAt = Date.now();
     const result = await work(`${this.request.integration}: ${summary}`);
-    this.steps[step] = { durationMs: Date.now() - startedAt };
+    this.steps[step] = { ...this.steps[step], durationMs: Date.now() - startedAt };
     return result;
   }
 }

@@ -41,7 +41,7 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
 /**
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
  * Targets that are not stored stay as unresolved links. Removals of the streams in `held` become held rows instead. `links_hash` is
- * written where this phase finishes what the hash covers and nothing of it is held.
+ * written where this phase finishes what the hash covers: nothing of it is held, and the step of the other kinds is enabled.
  */
 export async function applyLinks(
   client: pg.ClientBase,
@@ -78,7 +78,7 @@ export async function applyLinks(
        delete from tidemark.held_deletion h using surplus s
         where h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and not $8::jsonb ? s.stream
      ), finished as (
-       update tidemark.object o set links_hash = case when blocked.is then null else r.links_hash end
+       update tidemark.object o set links_hash = case when blocked.is or not $9 then null else r.links_hash end
          from referrer r
          cross join lateral (
            select exists (select 1 from surplus s where s.from_id = r.id and $8::jsonb ? s.stream) as is) blocked
@@ -88,7 +88,7 @@ export async function applyLinks(
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a
       union all
      select $1, d.from_id, 'link-removed', d.kind, d.to_id from removed d`,
-    [...parameters(rows, phase, after, upTo), JSON.stringify(held)],
+    [...parameters(rows, phase, after, upTo), JSON.stringify(held), rows.plan.steps.upsert],
   );
 }
 
