@@ -1,5 +1,5 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerInterceptors } from '@temporalio/worker';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { createActivities, createWaitActivities } from '../activities/index.ts';
 import type { Log } from '../connectors/connector.ts';
@@ -24,6 +24,8 @@ export interface WorkerSettings {
   readonly taskQueue: string;
   readonly connectors: ConnectorRegistry;
   readonly log: Log;
+  /** Around every step, for tracing and the like. */
+  readonly interceptors?: WorkerInterceptors;
   /** Worker versioning: new runs start on the deployment's current version, and end on the version they began with. */
   readonly deployment?: { readonly name: string; readonly buildId: string };
 }
@@ -68,6 +70,7 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
     taskQueue,
     activities: createActivities(deps),
     ...(await workflowCode()),
+    ...(settings.interceptors ? { interceptors: settings.interceptors } : {}),
     ...(settings.deployment
       ? {
           workerDeploymentOptions: {

@@ -35,9 +35,11 @@ export class ScriptedSource {
   /** The extra items come again with every read. */
   repeatsExtraItems = false;
   /** Called after each page that was read, with how many came before it: a place to change the source under a read. */
-  afterPage: (pages: number) => void = () => undefined;
+  afterPage: (pages: number) => Promise<unknown> | undefined = () => undefined;
   /** The gate stands before this page of a read. */
   stallAfterPages = 0;
+  /** Called when a read is about to fail as told. */
+  onFailure: () => void = () => undefined;
   serverId = 'server-1';
   /** Sessions that are reading now; more than one of a kind at once is what exclusion must prevent. */
   readonly open = new Set<string>();
@@ -146,7 +148,10 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
   async function* pages(label: string, items: readonly Item[]) {
     source.reads.push(label);
     const failure = source.failures.shift();
-    if (failure) throw failure;
+    if (failure) {
+      source.onFailure();
+      throw failure;
+    }
     source.open.add(label);
     source.maxOpenRuns = Math.max(source.maxOpenRuns, source.open.size);
     try {
@@ -154,7 +159,7 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
       const all = [...(label.endsWith(' users') ? source.takeExtraItems() : []), ...items];
       for (let start = 0; start < all.length; start += pageSize) {
         yield all.slice(start, start + pageSize);
-        source.afterPage(start / pageSize);
+        await source.afterPage(start / pageSize);
         if (start / pageSize + 1 === source.stallAfterPages) await source.atGate(signal);
       }
     } finally {

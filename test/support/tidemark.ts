@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import type { WorkerInterceptors } from '@temporalio/worker';
 import type { Connector, Log } from '../../connectors/connector.ts';
 import { connectorRegistry } from '../../connectors/registry.ts';
 import { loadConfiguration } from '../../model/config/load.ts';
@@ -38,7 +39,7 @@ export interface TestTidemark extends AsyncDisposable {
 
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 
-export async function startTidemark(connectors: readonly Connector[]): Promise<TestTidemark> {
+export async function startTidemark(connectors: readonly Connector[], interceptors?: WorkerInterceptors): Promise<TestTidemark> {
   const registry = connectorRegistry(connectors);
   const undo = new AsyncDisposableStack();
   try {
@@ -53,6 +54,7 @@ export async function startTidemark(connectors: readonly Connector[]): Promise<T
         taskQueue: temporal.taskQueue,
         connectors: registry,
         log: silent,
+        ...(interceptors ? { interceptors } : {}),
       });
       undo.defer(() => worker.stop().catch(() => undefined));
       return worker;

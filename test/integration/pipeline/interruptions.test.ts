@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TidemarkFailure } from '../../../model/failure.ts';
+import type { Claim } from '../../../model/run.ts';
+import { fenced, startAttempt } from '../../../store/fence.ts';
+import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
+import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
+
+const sources = new Map<string, ScriptedSource>();
+
+async function integrate(tidemark: TestTidemark, name: string): Promise<{ id: string; source: ScriptedSource }> {
+  const id = tidemark.temporal.integrationId(name);
+  const source = new ScriptedSource(id);
+  sources.set(id, source);
+  await tidemark.apply(`integrations: { ${id}: { connector: scripted, settings: { source: ${id} } } }`);
+  for (let n = 1; n <= 8; n++) source.put('users', `u${n}`, { uid: `user${n}`, cn: `User ${n}` }, { manager: n > 1 ? ['u1'] : [] });
+  source.put('groups', 'g1', { cn: 'Group 1' }, { member: ['u1', 'u2', 'u3'] });
+  return { id, source };
+}
+
+function change(source: ScriptedSource): void {
+  source.put('users', 'u9', { uid: 'user9', cn: 'User 9' }, { manager: ['u2'] });
+  source.put('users', 'u2', { uid: 'user2', cn: 'Changed' }, { manager: [] });
+  source.remove('u3');
+  source.put('groups', 'g1', { cn: 'Group 1' }, { member: ['u1', 'u9'] });
+}
+
+describe('every step run twice, as when its answer is lost', () => {
+  let tidemark: TestTidemark;
+  const repeated = new Map<string, number>();
+  beforeAll(async () => {
+    tidemark = await startTidemark([scriptedConnector(sources)], {
+      activity: [
+        (context) => ({
+          inbound: {
+            async execute(input, next) {
+              repeated.set(context.info.activityType, (repeated.get(context.info.activityType) ?? 0) + 1);
+              await next(input);
+              return next(input);
+            },
+          },
+        }),
+      ],
+    });
+  });
+  afterAll(() => tidemark[Symbol.asyncDispose]());
+
+  it('leaves the same rows and one change row each', async () => {
+    const { id, source } = await integrate(tidemark, 'twice');
+    const first = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(first.run).toMatchObject({ streams: { users: { created: 8 } }, links: { added: 10 } });
+    change(source);
+    const { run } = await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(run).toMatchObject({ streams: { users: { created: 1, updated: 1, deleted: 1 } }, links: { added: 2, removed: 4 } });
+    const { rows } = await tidemark.store.pool.query(
+      `select c.run_id, c.kind, c.object_id, c.link, c.target_id, count(*)
+         from tidemark.change c join tidemark.object o on o.id = c.object_id
+        where o.integration_id = $1 group by 1, 2, 3, 4, 5 having count(*) > 1`,
+      [id],
+    );
+    expect(rows).toEqual([]);
+    expect((await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'g1')?.links).toEqual({ member: ['u1', 'u9'] });
+    for (const name of ['begin', 'query', 'reread', 'transform', 'lookup', 'upsert', 'membership', 'cleanup', 'commit']) {
+      expect(repeated.get(name), name).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('a run that is interrupted', () => {
+  let tidemark: TestTidemark;
+  beforeAll(async () => {
+    tidemark = await startTidemark([scriptedConnector(sources)]);
+  });
+  afterAll(() => tidemark[Symbol.asyncDispose]());
+
+  it('by the loss of what it staged reads again, and takes nothing for absent', async () => {
+    const { id, source } = await integrate(tidemark, 'staging');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    change(source);
+    source.reads.length = 0;
+    source.afterPage = (page) => {
+      if (page !== 1) return undefined;
+      source.afterPage = () => undefined;
+      // What a crash of PostgreSQL does to unlogged tables, under a run that believes its rows are there.
+      return tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link');
+    };
+    const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete', streams: ['users'] });
+    expect(source.reads).toEqual(['complete users', 'complete users']);
+    expect(outcome).toBe('succeeded');
+    expect(run?.streams.users).toMatchObject({ created: 1, updated: 1, deleted: 1 });
+  });
+
+  it('by a change of the server begins again, and reads the new one completely', async () => {
+    const { id, source } = await integrate(tidemark, 'server');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    change(source);
+    source.failures.push(new TidemarkFailure('ServerChanged', 'another server answers'));
+    source.onFailure = () => {
+      source.serverId = 'server-2';
+    };
+    const { outcome, run } = await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(outcome).toBe('succeeded');
+    expect(run).toMatchObject({ mode: 'complete', streams: { users: { created: 1, updated: 1, deleted: 1 } } });
+  });
+
+  it('by a marker reset commits nothing it did not know, and begins again', async () => {
+    const { id, source } = await integrate(tidemark, 'reset');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    change(source);
+    const gate = source.stall();
+    const launcher = await tidemark.launch({ integration: id, mode: 'delta' });
+    await gate.reached;
+    await tidemark.store.pool.query(`delete from tidemark.marker where integration_id = $1`, [id]);
+    gate.open();
+    const { outcome, run } = await tidemark.ending(launcher);
+    expect(outcome).toBe('succeeded');
+    expect(run?.mode).toBe('complete');
+  });
+});
+
+describe('the fence', () => {
+  let tidemark: TestTidemark;
+  beforeAll(async () => {
+    tidemark = await startTidemark([scriptedConnector(sources)]);
+  });
+  afterAll(() => tidemark[Symbol.asyncDispose]());
+
+  async function claimed(): Promise<Claim> {
+    const { id } = await integrate(tidemark, 'fence');
+    const claim = { integration: id, runId: '1', epoch: '7', temporalRunId: randomUUID() };
+    await tidemark.store.pool.query(`update tidemark.integration set run_epoch = 7, claimed_by = $2, claimed_run = 1 where id = $1`, [
+      id,
+      claim.temporalRunId,
+    ]);
+    return claim;
+  }
+  const open = async () => true;
+  const write = async () => 'written';
+
+  it('lets an attempt write until another attempt of the same step has begun', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    const first = await startAttempt(pool, claim, 'upsert', open);
+    expect(await fenced(pool, first, 'exclusive', write)).toBe('written');
+    const second = await startAttempt(pool, claim, 'upsert', open);
+    await expect(fenced(pool, first, 'exclusive', write)).rejects.toMatchObject({ type: 'StaleRun' });
+    expect(await fenced(pool, second, 'exclusive', write)).toBe('written');
+  });
+
+  it('lets no attempt of an earlier run write', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    const attempt = await startAttempt(pool, claim, 'query/users', open);
+    await pool.query(`update tidemark.integration set run_epoch = 8, claimed_by = 'another' where id = $1`, [claim.integration]);
+    await expect(fenced(pool, attempt, 'shared', write)).rejects.toMatchObject({ type: 'StaleRun' });
+    await expect(startAttempt(pool, claim, 'query/users', open)).rejects.toMatchObject({ type: 'StaleRun' });
+  });
+
+  it('ends the session of a superseded attempt that holds the lock, and no other', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    await pool.query(
+      `insert into tidemark.sync_run (id, integration_id, workflow_id, temporal_run_id, requested_mode, outcome, requested_at)
+       overriding system value values (1, $1, 'sync', $2, 'delta', 'running', now()) on conflict (id) do update set integration_id = excluded.integration_id`,
+      [claim.integration, claim.temporalRunId],
+    );
+    const frozen = await startAttempt(pool, claim, 'upsert', open);
+    const holding = Promise.withResolvers<void>();
+    const held = fenced(pool, frozen, 'exclusive', async (client) => {
+      holding.resolve();
+      await client.query('select pg_sleep(60)');
+    });
+    held.catch(() => undefined);
+    await holding.promise;
+    const next = await startAttempt(pool, claim, 'upsert', open);
+    expect(await fenced(pool, next, 'exclusive', write)).toBe('written');
+    await expect(held).rejects.toMatchObject({ code: '57P01' });
+  });
+});
