@@ -1,6 +1,7 @@
 import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
+import { purgeDeleted } from '../store/sql/purge-deleted.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -13,7 +14,7 @@ import { attemptOf, step } from './step.ts';
 export function cleanup(deps: Dependencies) {
   return async (rows: StagedRows): Promise<void> => {
     const config = await deps.configuration(rows.plan.configId);
-    const { action, limits } = config.steps.cleanup;
+    const { action, limits, purgeAfterMs } = config.steps.cleanup;
     await step('cleanup', config.unreachableLimitMs, async ({ progress }) => {
       const attempt = await attemptOf(deps, rows.plan.claim, 'cleanup');
       const { pool } = deps.store;
@@ -26,6 +27,14 @@ export function cleanup(deps: Dependencies) {
         }
         await holdDeletions(client, rows, held);
         progress(undefined, await applyDeletions(client, rows, action, held));
+        if (purgeAfterMs !== undefined) {
+          await purgeDeleted(
+            client,
+            rows.plan.claim.integration,
+            rows.plan.streams.map(({ stream }) => stream),
+            purgeAfterMs,
+          );
+        }
       });
     });
   };

@@ -25,7 +25,7 @@ function limits(count: number, percent: number, floor: number, what: string) {
       floor: z.int().min(0).default(floor).describe(`Up to this many ${what} are never held.`),
     })
     .prefault({})
-    .describe(`A run with more ${what} than this holds all of them until someone approves.`);
+    .describe(`A run with more ${what} than this holds all of them and deletes none.`);
 }
 
 const enabled = (what: string) => z.boolean().default(true).describe(what);
@@ -131,7 +131,9 @@ const integrationSchema = z.strictObject({
         .prefault({})
         .describe('Reads the source, page by page.'),
       transform: z
-        .strictObject({ enabled: enabled('Apply mapping. Without it the attributes stay as the source names them; include still holds.') })
+        .strictObject({
+          enabled: enabled('Apply include and mapping. Without it the attributes stay as the source names them; every object is in scope.'),
+        })
         .prefault({})
         .describe('Applies include and mapping.'),
       lookup: z

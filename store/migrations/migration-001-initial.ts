@@ -88,6 +88,7 @@ export class Migration001Initial extends Migration {
       unique (integration_id, source_id, stream)
     )`);
 
+    this.addSql(`create index object_deleted on tidemark.object (integration_id, deleted_at) where deleted_at is not null`);
     this.addSql(`create table tidemark.link (
       from_id bigint not null references tidemark.object,
       kind text collate "C" not null,
@@ -117,6 +118,7 @@ export class Migration001Initial extends Migration {
     )`);
     this.addSql(`create index change_by_run on tidemark.change (run_id, id)`);
     this.addSql(`create index change_by_object on tidemark.change (object_id, id)`);
+    this.addSql(`create index change_by_target on tidemark.change (target_id) where target_id is not null`);
 
     this.addSql(`create table tidemark.quarantine (
       integration_id text collate "C" not null references tidemark.integration,
