@@ -54,7 +54,9 @@ export const processLog: Log = {
   warn: (message, fields) => writeLog('warn', message, fields),
 };
 
-export function writeLog(level: string, message: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+function writeLog(level: string, message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  const rest = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   process.stderr.write(`${new Date().toISOString()} ${level} ${message}${rest.join('')}\n`);
 }

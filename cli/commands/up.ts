@@ -6,7 +6,6 @@ import { openStore } from '../../store/store.ts';
 import { startPostgres } from '../../workers/embedded/postgres.ts';
 import { startTemporal } from '../../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../../workers/embedded/temporal-cli.ts';
-import { startWorker } from '../../workers/worker.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { applyConfiguration } from '../apply.ts';
 import { defaultTaskQueue } from '../client.ts';
@@ -14,9 +13,8 @@ import { readConfiguration } from '../configuration-file.ts';
 import { builtInConnectors } from '../connectors.ts';
 import { connectTemporal } from '../context.ts';
 import { exitCode } from '../exit-codes.ts';
-import { addCommand, type ConfigOptions, parseCount, processLog, withConfig, writeLog } from '../options.ts';
+import { addCommand, type ConfigOptions, parseCount, processLog, withConfig } from '../options.ts';
 import { print, printJson, tell } from '../output.ts';
-import { installRuntime } from '../runtime.ts';
 import { removeConnection, stateDirectory, writeConnection } from '../up-connection.ts';
 import { formatPlan } from './apply.ts';
 
@@ -44,7 +42,8 @@ export function addUp(program: Command): void {
 async function up({ config, postgresPort, temporalPort, uiPort, json }: UpOptions): Promise<void> {
   const configuration = existsSync(config) ? readConfiguration(config, { secrets: true }).configuration : undefined;
   const stopped = firstSignal();
-  installRuntime(writeLog);
+  // Loaded here alone: it takes longer than most commands.
+  const { startWorker } = await import('../../workers/worker.ts');
   await mkdir(stateDirectory, { recursive: true, mode: 0o755 });
   await using undo = new AsyncDisposableStack();
   tell('Starting PostgreSQL ...');

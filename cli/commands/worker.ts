@@ -1,11 +1,9 @@
 import { type Command, Option } from 'commander';
 import { TidemarkFailure } from '../../model/failure.ts';
-import { startWorker } from '../../workers/worker.ts';
 import { builtInConnectors } from '../connectors.ts';
 import { environment, openMigratedStore } from '../context.ts';
-import { addCommand, type CommonOptions, processLog, withConnections, writeLog } from '../options.ts';
+import { addCommand, type CommonOptions, processLog, withConnections } from '../options.ts';
 import { print, printJson } from '../output.ts';
-import { installRuntime } from '../runtime.ts';
 
 interface WorkerOptions extends CommonOptions {
   readonly taskQueue?: string;
@@ -34,7 +32,8 @@ async function work({ taskQueue, deployment, buildId, json }: WorkerOptions): Pr
   }
   const found = environment();
   await (await openMigratedStore(found.databaseUrl))[Symbol.asyncDispose]();
-  installRuntime(writeLog);
+  // Loaded here alone: it takes longer than most commands.
+  const { startWorker } = await import('../../workers/worker.ts');
   const queue = taskQueue ?? found.taskQueue;
   const worker = await startWorker({
     databaseUrl: found.databaseUrl,
