@@ -65,7 +65,7 @@ async function tell(undo: AsyncDisposableStack, keep: boolean): Promise<void> {
   await machine.temporal.schedule.getHandle(schedule).unpause('The demo is over.');
   line(`Directory: ${machine.directory} (configuration, demo.log)`);
   line('Look around from another shell:');
-  line(`  export TIDEMARK_DATABASE_URL='${machine.databaseUrl}' TEMPORAL_ADDRESS=${machine.temporalAddress}`);
+  line(`  export DATABASE_URL='${machine.databaseUrl}' TEMPORAL_ADDRESS=${machine.temporalAddress}`);
   line('  npm run -s tidemark -- runs');
   line(`  npm run -s tidemark -- sync ${integration} --mode delta`);
   line('Ctrl-C ends it.');
@@ -241,4 +241,5 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+// What a stop interrupted may still hold connections; all that was started has ended.
+process.exit(await main());

@@ -3,7 +3,6 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { type ApplyPlan, applyConfiguration } from '../../cli/apply.ts';
 import { builtInConnectors } from '../../cli/connectors.ts';
 import type { Log } from '../../connectors/connector.ts';
@@ -108,18 +107,15 @@ export async function startMachine(undo: AsyncDisposableStack): Promise<Machine>
   };
 }
 
-/** Writes what worker and servers say into a file: the page is for the reader. The signals belong to the demo, not to the worker. */
+/** Writes what worker and servers say into a file: the page is for the reader. */
 function logTo(file: string, undo: AsyncDisposableStack): Log {
   const out = createWriteStream(file, { flags: 'a' });
   undo.defer(() => new Promise<void>((closed) => out.end(() => closed())));
-  const write = (level: string) => (message: string, fields?: Readonly<Record<string, unknown>>) =>
-    void out.write(`${new Date().toISOString()} ${level} ${message} ${fields === undefined ? '' : JSON.stringify(fields)}\n`);
-  const logger = new DefaultLogger('INFO', ({ level, message, meta }) => write(level.toLowerCase())(message, meta));
-  Runtime.install({
-    logger,
-    shutdownSignals: [],
-    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } } },
-  });
+  const write =
+    (level: string) =>
+    (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+      if (!out.writableEnded) out.write(`${new Date().toISOString()} ${level} ${message} ${JSON.stringify(fields)}\n`);
+    };
   return { debug: () => undefined, info: write('info'), warn: write('warn') };
 }
 

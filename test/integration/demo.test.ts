@@ -22,7 +22,8 @@ afterEach(() => rm(scratch, { recursive: true, force: true }));
 function startDemo(...args: readonly string[]) {
   const child = spawn('npm', ['run', '--silent', 'demo', '--', ...args], {
     cwd: root,
-    env: { ...process.env, TMPDIR: scratch },
+    // npm would keep its compiled modules there.
+    env: { ...process.env, TMPDIR: scratch, NODE_DISABLE_COMPILE_CACHE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said = { out: '', errors: '' };
