@@ -34,34 +34,53 @@ export async function launchSync(request: LaunchRequest): Promise<LaunchResult> 
     { key: searchAttributes.integration, value: request.integration },
     { key: searchAttributes.mode, value: request.mode },
   ]);
-  const lateByMs = Date.now() - startTime.getTime();
-  if (request.mode !== 'complete' && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
-    return skip(
-      request,
-      requestedAt,
-      `it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`,
-    );
-  }
-  const facts = await glance.describeIntegration(request.integration);
-  if (facts.connectorType) upsertSearchAttributes([{ key: searchAttributes.connector, value: facts.connectorType }]);
-  const sync: SyncRequest = {
-    ...request,
-    launcherId: workflowId,
-    requestedAt,
-    ...(facts.connectorType ? { connectorType: facts.connectorType } : {}),
-    ...(facts.sourceTaskQueue ? { sourceTaskQueue: facts.sourceTaskQueue } : {}),
+  const turn = await takeTurn(request, { launcherId: workflowId, requestedAt, lateByMs: Date.now() - startTime.getTime() });
+  return 'run' in turn ? await carry(turn.run, turn.sync) : turn.skipped;
+}
+
+interface Launcher {
+  readonly launcherId: string;
+  readonly requestedAt: string;
+  readonly lateByMs: number;
+}
+
+/** The run that was started for the request, or how the request ended without one. */
+type Turn = { readonly run: ChildWorkflowHandle<typeof syncIntegration>; readonly sync: SyncRequest } | { readonly skipped: LaunchResult };
+
+/** Goes as far as a run of the request's own; a launcher that is cancelled on the way says so in the run history. */
+async function takeTurn(request: LaunchRequest, { launcherId, requestedAt, lateByMs }: Launcher): Promise<Turn> {
+  const skip = async (reason: string): Promise<Turn> => {
+    const run = await end(request, requestedAt, 'skipped', reason);
+    return { skipped: { outcome: 'skipped', reason, run } };
   };
-  for (;;) {
-    const run = await startRun(sync);
-    if (run) return await carry(run, sync);
-    const { running } = await glance.describeIntegration(request.integration);
-    const inTheWay = running
-      ? `run ${running.id} (${running.mode}) of ${request.integration} was running`
-      : `another run of ${request.integration} was running`;
-    if (request.mode !== 'complete') return skip(request, requestedAt, inTheWay);
-    setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
-    const covered = await waitForTurn(request, requestedAt);
-    if (covered) return skip(request, requestedAt, `covered by complete run ${covered}, which began after this one was asked for`);
+  try {
+    if (request.mode !== 'complete' && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
+      return await skip(`it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`);
+    }
+    const facts = await glance.describeIntegration(request.integration);
+    if (facts.connectorType) upsertSearchAttributes([{ key: searchAttributes.connector, value: facts.connectorType }]);
+    const sync: SyncRequest = {
+      ...request,
+      launcherId,
+      requestedAt,
+      ...(facts.connectorType ? { connectorType: facts.connectorType } : {}),
+      ...(facts.sourceTaskQueue ? { sourceTaskQueue: facts.sourceTaskQueue } : {}),
+    };
+    for (;;) {
+      const run = await startRun(sync);
+      if (run) return { run, sync };
+      const { running } = await glance.describeIntegration(request.integration);
+      const inTheWay = running
+        ? `run ${running.id} (${running.mode}) of ${request.integration} was running`
+        : `another run of ${request.integration} was running`;
+      if (request.mode !== 'complete') return await skip(inTheWay);
+      setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
+      const covered = await waitActivities().awaitClose({ request, waitingSince: requestedAt });
+      if (covered) return await skip(`covered by complete run ${covered}, which began after this one was asked for`);
+    }
+  } catch (error) {
+    if (isCancellation(error)) await end(request, requestedAt, 'cancelled', 'it was cancelled before a run of its own began');
+    throw error;
   }
 }
 
@@ -148,25 +167,9 @@ async function endCancelled(error: unknown): Promise<never> {
   throw error;
 }
 
-/** Waits for the run in the way to close; a launcher that is cancelled meanwhile says so in the run history. */
-async function waitForTurn(request: LaunchRequest, requestedAt: string): Promise<string | null> {
-  try {
-    return await waitActivities().awaitClose({ request, waitingSince: requestedAt });
-  } catch (error) {
-    if (isCancellation(error)) {
-      await CancellationScope.nonCancellable(() => end(request, requestedAt, 'cancelled', 'it was cancelled while it waited for its turn'));
-    }
-    throw error;
-  }
-}
-
-async function skip(request: LaunchRequest, requestedAt: string, reason: string): Promise<LaunchResult> {
-  const run = await end(request, requestedAt, 'skipped', reason);
-  return { outcome: 'skipped', reason, run };
-}
-
+/** Records how a request ended that no run was started for; what is decided is recorded, even if the launcher is cancelled meanwhile. */
 async function end(request: LaunchRequest, requestedAt: string, outcome: 'skipped' | 'cancelled', reason: string): Promise<RunSummary> {
   upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
   setCurrentDetails(`${outcome === 'skipped' ? 'Skipped' : 'Cancelled'}: ${reason}.`);
-  return storeActivities.recordOutcome({ request, requestedAt, outcome, reason });
+  return CancellationScope.nonCancellable(() => storeActivities.recordOutcome({ request, requestedAt, outcome, reason }));
 }

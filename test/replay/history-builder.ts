@@ -27,6 +27,8 @@ export interface HistoryBuilder {
 
   upsertSearchAttributes(attributes: Readonly<Record<string, string>>): void;
   localActivity(type: string, result: unknown): void;
+  /** Workflow code that is cancelled already asks for an activity: the SDK refuses it, but has given it its number. */
+  activityRefused(): void;
   activityScheduled(type: string): EventId;
   activityCompleted(scheduled: EventId, result: unknown): void;
   activityFailed(scheduled: EventId, failure: ScriptedFailure): void;
@@ -133,13 +135,20 @@ export function buildHistory({ workflowType, workflowId, input }: HistoryStart):
       };
       command('MarkerRecorded', { markerName: 'core_local_activity', details: { data: payloads(data), result: payloads(result) } });
     },
+    activityRefused() {
+      activities++;
+    },
     activityScheduled: (type) =>
       command('ActivityTaskScheduled', { activityId: String(++activities), activityType: { name: type }, taskQueue, input: payloads() }),
     activityCompleted(scheduled, result) {
       add('ActivityTaskCompleted', { ...ofActivity(scheduled), result: payloads(result) });
     },
     activityFailed(scheduled, failure) {
-      add('ActivityTaskFailed', { ...ofActivity(scheduled), failure: failureJson(failure), retryState: 'RETRY_STATE_NON_RETRYABLE_FAILURE' });
+      add('ActivityTaskFailed', {
+        ...ofActivity(scheduled),
+        failure: failureJson(failure),
+        retryState: 'RETRY_STATE_NON_RETRYABLE_FAILURE',
+      });
     },
     activityCancelRequested(scheduled) {
       command('ActivityTaskCancelRequested', { scheduledEventId: scheduled });
