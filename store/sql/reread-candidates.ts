@@ -44,12 +44,15 @@ export async function rereadCandidates(
   const referrers = await pool.query<Row>(
     `with item as (
        select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
+     ), gone as (
+       select g.stream, g.source_id, min(g.seq) as seq from item g where g.kind = 'gone' group by g.stream, g.source_id
      ), arriving as (
        select i.source_id, o.id
-         from item i left join tidemark.object o on o.integration_id = $3 and o.stream = i.stream and o.source_id = i.source_id
+         from item i
+         left join tidemark.object o on o.integration_id = $3 and o.stream = i.stream and o.source_id = i.source_id
+         left join gone g on g.stream = i.stream and g.source_id = i.source_id
         where i.kind in ('object', 'present')
-          and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null
-               or exists (select 1 from item g where g.kind = 'gone' and g.stream = i.stream and g.source_id = i.source_id and g.seq < i.seq))
+          and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or g.seq < i.seq)
      ), referrer as (
        select u.from_id from tidemark.unresolved_link u join arriving a on u.integration_id = $3 and u.target = a.source_id
         union
