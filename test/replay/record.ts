@@ -166,6 +166,18 @@ it('launcher cancelled while it waits', async () => {
   await tidemark.ending(running);
 });
 
+it('launcher cancelled before its first turn', async () => {
+  const { client, taskQueue } = tidemark.temporal;
+  const integration = 'cancelled-early';
+  await integrate(integration);
+  const workflowId = `launch/${integration}/test`;
+  const args = [{ integration, mode: 'complete' }];
+  await client.workflow.start('launchSync', { workflowId, taskQueue, args, startDelay: '2 seconds' });
+  await cancel(workflowId);
+  expect(await tidemark.ending(workflowId)).toMatchObject({ outcome: 'cancelled' });
+  await record('launch-complete-cancelled-before-first-turn', workflowId);
+});
+
 it('launcher cancelled while its run runs', async () => {
   const integration = 'cancelled-running';
   const source = await integrate(integration);
