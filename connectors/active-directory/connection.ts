@@ -37,9 +37,9 @@ export interface DirectoryConnection extends AsyncDisposable {
   search(search: Search, missing?: 'fail' | 'empty'): Promise<readonly SearchEntry[]>;
   /**
    * Entries page by page, ended by an empty cookie and nothing else (RFC 2696 3): a page without entries may be followed by full ones.
-   * A limit or a referral fails with `ListingIncomplete`.
+   * A limit or a referral fails with `ListingIncomplete`. A base that does not exist gives nothing if `missing` says so.
    */
-  pages(search: Search, pageSize: number): AsyncGenerator<readonly SearchEntry[], void>;
+  pages(search: Search, pageSize: number, missing?: 'fail' | 'empty'): AsyncGenerator<readonly SearchEntry[], void>;
 }
 
 /** Connects, protects the connection as the settings say, and signs in. Fails with `SourceUnavailable`, `InvalidConfiguration` or `AuthenticationFailed`. */
@@ -131,11 +131,12 @@ export async function connect(
       if (response.status !== resultCodes.success) throw requestFailure(host, search.what, response.status, response.errorMessage);
       return response.searchEntries;
     },
-    async *pages(search, pageSize) {
+    async *pages(search, pageSize, missing = 'fail') {
       let cookie: Buffer | undefined;
       do {
         const paging = new PagedResultsControl({ critical: true, value: { size: pageSize, ...(cookie === undefined ? {} : { cookie }) } });
         const response = await request(search, paging);
+        if (response.status === resultCodes.noSuchObject && missing === 'empty') return;
         if (response.status !== resultCodes.success) throw requestFailure(host, search.what, response.status, response.errorMessage);
         if (response.searchReferences.length > 0) throw requestFailure(host, search.what, resultCodes.referral, '');
         const answer = response.controls?.find((control) => control instanceof PagedResultsControl);

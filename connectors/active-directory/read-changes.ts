@@ -42,9 +42,13 @@ export async function* readChangesSince(options: {
   }
 
   for (const container of outermost(scan.movedContainers)) {
+    // A container that has moved on or was deleted since the scan is no longer there: that is news for the next delta, whose scan finds it.
     for await (const id of idsBelow(connection, container, pageSize)) unmatched.add(id);
     const within = stream.within(container);
-    if (within !== undefined) yield* give(stream.search({ ...within, filter: stream.filter, pageSize }));
+    if (within !== undefined)
+      yield* give(
+        stream.search({ ...within, filter: stream.filter, pageSize, ...(within.base === container ? { missing: 'empty' } : {}) }),
+      );
   }
   // What changed after the scan is newer than the run's upper marker, so without a living change before there is nothing to look for.
   if (scan.alive.length > 0) {
@@ -78,7 +82,7 @@ async function* idsBelow(connection: DirectoryConnection, base: string, pageSize
     controls: [domainScope(), extendedDn()],
     what: 'what lies below a moved container',
   } as const;
-  for await (const page of connection.pages(search, pageSize)) {
+  for await (const page of connection.pages(search, pageSize, 'empty')) {
     for (const entry of page) {
       const { guid } = parseExtendedDn(entry.name);
       if (guid !== undefined) yield guid;

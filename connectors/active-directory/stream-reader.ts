@@ -11,6 +11,8 @@ export interface StreamSearch {
   readonly scope: 'one' | 'sub';
   readonly filter: Filter;
   readonly pageSize: number;
+  /** A base that does not exist has nothing in it. Default: the search fails. */
+  readonly missing?: 'empty';
 }
 
 /** Reads objects of one stream. */
@@ -33,10 +35,11 @@ export function streamReader(connection: DirectoryConnection, plan: StreamPlan, 
     plan,
     filter,
     entries,
-    async *search({ base, scope, filter: wanted, pageSize }) {
+    async *search({ base, scope, filter: wanted, pageSize, missing }) {
       const pages = connection.pages(
         { base, scope, filter: wanted, attributes: entries.attributes, controls: entries.controls(), what: `stream ${plan.name}` },
         entries.hasLists ? Math.min(pageSize, pageSizeWithLists) : pageSize,
+        missing,
       );
       for await (const page of pages) {
         let items: Item[] = [];

@@ -22,9 +22,11 @@ const showDeletedOid = '1.2.840.113556.1.4.417';
 const treeDeleteOid = '1.2.840.113556.1.4.805';
 
 /** Takes a deleted object back under a DN ([MS-ADTS] 3.1.1.5.3.7). */
-export function restoreDeleted(client: Client, guid: string, dn: string): Promise<void> {
-  const changes = [remove('isDeleted'), replace('distinguishedName', dn)];
-  return client.modify(`<GUID=${guid}>`, changes, new Control(showDeletedOid, { critical: true }));
+export async function restoreDeleted(client: Client, guid: string, dn: string): Promise<void> {
+  const showDeleted = new Control(showDeletedOid, { critical: true });
+  const { searchEntries } = await client.search(`<GUID=${guid}>`, { scope: 'base', attributes: ['1.1'], timeLimit: 0 }, showDeleted);
+  // Samba restores by the tombstone's DN only.
+  await client.modify(searchEntries[0]?.dn ?? '', [remove('isDeleted'), replace('distinguishedName', dn)], showDeleted);
 }
 
 /** Deletes an object and all below it. */
