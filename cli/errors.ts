@@ -43,8 +43,10 @@ export function tellError(error: unknown, addresses: Addresses): ToldError {
 }
 
 function tellFailure({ type, message, details }: TidemarkFailure): ToldError {
+  // Messages of the configuration's rules are phrases, as they also stand in a line of their own.
+  const sentence = /[.!?:]$/.test(message) ? message : `${message}.`;
   return {
-    text: [message, details.remedy].filter(Boolean).join(' '),
+    text: details.remedy === undefined ? message : `${sentence} ${details.remedy}`,
     code: type === 'InvalidConfiguration' ? exitCode.usage : exitCode.failed,
   };
 }

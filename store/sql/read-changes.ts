@@ -11,7 +11,7 @@ export interface Change {
   readonly integration: string;
   readonly stream: string;
   readonly sourceId: string;
-  /** Attributes that the change took away or replaced; null where the kind has none. */
+  /** What the change took away or replaced: `{ key, attributes }`, each where it differs; null where the kind has none. */
   readonly before: Readonly<Record<string, unknown>> | null;
   readonly after: Readonly<Record<string, unknown>> | null;
   /** Set for `link-added` and `link-removed`. */

@@ -12,12 +12,12 @@ const twoSchedules = `    schedules:
 `;
 
 beforeAll(async () => {
-  command = await startCommand({ TEST_PASSWORD: 'x' });
+  command = await startCommand();
   id = command.temporal.integrationId('ad');
 });
 afterAll(async () => {
   await configure('');
-  await command.run('apply');
+  await command.run('apply', '--no-secrets');
   await command[Symbol.asyncDispose]();
 });
 
@@ -28,7 +28,7 @@ function configure(schedules: string): Promise<void> {
 const scheduleOf = (name: string) => command.temporal.client.schedule.getHandle(`tidemark/${id}/${name}`);
 
 async function actionsOf(): Promise<Readonly<Record<string, string>>> {
-  const { code, stdout, stderr } = await command.run('apply', '--json');
+  const { code, stdout, stderr } = await command.run('apply', '--no-secrets', '--json');
   expect(stderr).toBe('');
   expect(code).toBe(0);
   const { schedules } = JSON.parse(stdout) as { schedules: { schedule: string; action: string }[] };
@@ -38,7 +38,7 @@ async function actionsOf(): Promise<Readonly<Record<string, string>>> {
 describe('apply', () => {
   it('prints its plan in a dry run and changes nothing', async () => {
     await configure(twoSchedules);
-    const { code, stdout } = await command.run('apply', '--dry-run');
+    const { code, stdout } = await command.run('apply', '--no-secrets', '--dry-run');
     expect(stdout).toContain(`create     integration ${id}`);
     expect(stdout).toContain(`create     schedule tidemark/${id}/often: delta every 365d`);
     expect(stdout).toContain('3 to change; this was a dry run.');
@@ -72,7 +72,7 @@ describe('apply', () => {
     expect(await actionsOf()).toEqual({ often: 'unchanged', weekdays: 'unchanged' });
     const after = [await scheduleOf('often').describe(), await scheduleOf('weekdays').describe()];
     expect(after.map(({ info }) => info.lastUpdatedAt)).toEqual(before.map(({ info }) => info.lastUpdatedAt));
-    expect((await command.run('apply')).stdout).toContain('Nothing to change.');
+    expect((await command.run('apply', '--no-secrets')).stdout).toContain('Nothing to change.');
   });
 
   it("updates what changed, and leaves an operator's pause and its note as they are", async () => {
@@ -174,12 +174,12 @@ describe("Temporal's own tools, on what apply made", () => {
     expect((await scheduleOf('often').describe()).state.paused).toBe(false);
   });
 
-  it('trigger one: the run fails, as the source is not there, and is recorded with the remedy', async () => {
+  it('trigger one: the run fails, as the worker has no password, and is recorded with the remedy', async () => {
     await temporal('schedule', 'trigger', '--schedule-id', `tidemark/${id}/often`);
     const [run] = await ended(1);
-    expect(run).toMatchObject({ integration: id, requestedMode: 'delta', outcome: 'failed', failure: { type: 'SourceUnavailable' } });
+    expect(run).toMatchObject({ integration: id, requestedMode: 'delta', outcome: 'failed', failure: { type: 'InvalidConfiguration' } });
     const shown = await command.run('run', run?.id ?? '');
-    expect(shown.stdout).toContain('remedy: Check that the domain controller runs');
+    expect(shown.stdout).toContain('remedy: Set TEST_PASSWORD in the environment');
     expect(shown.code).toBe(0);
   });
 
@@ -198,7 +198,7 @@ describe("Temporal's own tools, on what apply made", () => {
       ...['workflow', 'execute', '--type', 'launchSync', '--workflow-id', `by-hand-${id}`, '--task-queue', command.temporal.taskQueue],
       ...['--input', JSON.stringify({ integration: id, mode: 'delta' })],
     );
-    expect(stdout + stderr).toContain('SourceUnavailable');
+    expect(stdout + stderr).toContain('Set TEST_PASSWORD in the environment');
     expect(code).not.toBe(0);
   });
 
@@ -211,7 +211,7 @@ describe("Temporal's own tools, on what apply made", () => {
     expect(json.code).toBe(1);
     expect(JSON.parse(json.stdout)).toMatchObject({
       outcome: 'failed',
-      reason: expect.stringContaining('ECONNREFUSED'),
+      reason: expect.stringContaining('TEST_PASSWORD'),
       run: { outcome: 'failed' },
     });
     expect((await command.run('sync', id, '--streams', 'userz')).code).toBe(2);
