@@ -1,6 +1,7 @@
 import type { ReadEnd } from '../connectors/connector.ts';
 import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
+import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
@@ -19,11 +20,11 @@ export function query(deps: Dependencies) {
   return async ({ plan, stream }: QueryRequest): Promise<Staged> => {
     const config = await deps.configuration(plan.configId);
     return step('query', config.unreachableLimitMs, async ({ signal, progress }) => {
-      const { integration, runId } = plan.claim;
+      const { integration } = plan.claim;
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
       if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
       const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
-      await dropEarlierAttempts(deps, runId, `${runId}/query/${stream}/`, attempt.token);
+      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link']);
       const writer = stagingWriter({
         pool: deps.store.pool,
         attempt,
@@ -65,15 +66,5 @@ async function eachPage(
   } finally {
     await staging.catch(() => undefined);
     await pages.return({ covers: 'changes' });
-  }
-}
-
-async function dropEarlierAttempts(deps: Dependencies, runId: string, prefix: string, token: string): Promise<void> {
-  for (const table of ['staged_item', 'staged_link']) {
-    await deps.store.pool.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [
-      runId,
-      prefix,
-      token,
-    ]);
   }
 }

@@ -11,7 +11,7 @@ export interface OutcomeRequest {
   readonly reason: string;
 }
 
-/** Records a request that no run was started for: skipped, or cancelled while it waited. Recording twice is recording once. */
+/** Records a request that no run was started for: skipped, or cancelled before. Recording twice is recording once. */
 export function recordOutcome(deps: Dependencies) {
   return ({ request, requestedAt, outcome, reason }: OutcomeRequest): Promise<RunSummary> =>
     step('record-outcome', Number.POSITIVE_INFINITY, async () => {

@@ -4,7 +4,7 @@ import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { countActive } from '../store/sql/count-active.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
-import { analyzeStaging, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { streamSeqRange } from './query.ts';
@@ -28,7 +28,7 @@ export function reread(deps: Dependencies) {
   return async ({ plan, staged }: RereadRequest): Promise<readonly Staged[]> => {
     const config = await deps.configuration(plan.configId);
     return step('reread', config.unreachableLimitMs, async ({ signal, progress }) => {
-      const { integration, runId } = plan.claim;
+      const { integration } = plan.claim;
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'reread');
       await verifyStaged(pool, plan, staged);
@@ -36,16 +36,7 @@ export function reread(deps: Dependencies) {
       const found = await rereadCandidates(pool, plan, staged, config.steps.cleanup.action);
       const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);
       if (open.length === 0) return [];
-      await pool.query(`delete from tidemark.staged_item where run_id = $1 and starts_with(token, $2) and token <> $3`, [
-        runId,
-        `${runId}/reread/`,
-        attempt.token,
-      ]);
-      await pool.query(`delete from tidemark.staged_link where run_id = $1 and starts_with(token, $2) and token <> $3`, [
-        runId,
-        `${runId}/reread/`,
-        attempt.token,
-      ]);
+      await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);
       await using session = await openSource(deps, {
         integration,
         config,

@@ -1,6 +1,10 @@
 import type pg from 'pg';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { RunPlan, Staged } from '../../model/run.ts';
+import { fenced, type StepAttempt } from '../fence.ts';
+
+const stagingTables = ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict'] as const;
+type StagingTable = (typeof stagingTables)[number];
 
 /** The staged rows that count: those of the attempts that the query and re-read steps returned. */
 export function stagedTokens(staged: readonly Staged[]): readonly string[] {
@@ -34,9 +38,23 @@ export async function analyzeStaging(pool: pg.Pool, staged: readonly Staged[]): 
   await pool.query('analyze tidemark.staged_item, tidemark.staged_link');
 }
 
+/** Removes what earlier attempts of the same step staged. */
+export async function dropEarlierAttempts(pool: pg.Pool, attempt: StepAttempt, tables: readonly StagingTable[]): Promise<void> {
+  const { runId } = attempt.claim;
+  await fenced(pool, attempt, 'shared', async (client) => {
+    for (const table of tables) {
+      await client.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [
+        runId,
+        `${runId}/${attempt.step}/`,
+        attempt.token,
+      ]);
+    }
+  });
+}
+
 /** Removes everything that a run staged. */
 export async function dropStaging(client: pg.ClientBase, runIds: readonly string[]): Promise<void> {
-  for (const table of ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict']) {
+  for (const table of stagingTables) {
     await client.query(`delete from tidemark.${table} where run_id = any($1::bigint[])`, [runIds]);
   }
 }
