@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Claim, SyncRequest } from '../model/run.ts';
-import { inTransaction } from './fence.ts';
+import { despiteFrozenWriters, inTransaction } from './fence.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { dropStaging } from './sql/staging.ts';
 
@@ -31,73 +31,79 @@ export async function claimIntegration(
 ): Promise<GrantedClaim> {
   const { request, temporalRunId } = asked;
   const { integration } = request;
-  return inTransaction(pool, `claim/${integration}`, async (client) => {
-    const { rows } = await client.query<{
-      config_id: string | null;
-      run_epoch: string;
-      claimed_by: string | null;
-      claimed_run: string | null;
-      removed: boolean;
-    }>(
-      `select config_id, run_epoch, claimed_by, claimed_run, removed_at is not null as removed
-         from tidemark.integration where id = $1 for no key update`,
-      [integration],
-    );
-    const row = rows[0];
-    if (!row || row.removed || row.config_id === null) {
-      throw new TidemarkFailure(
-        'InvalidConfiguration',
-        `There is no integration ${integration}${row?.removed ? ': it was removed from the configuration' : ''}.`,
-        {
-          integration,
-          remedy: `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
-        },
-      );
-    }
-    if (!(await isOpen(temporalRunId))) {
-      throw new TidemarkFailure(
-        'StaleRun',
-        `The workflow run ${temporalRunId} of integration ${integration} is closed; it may not begin.`,
-        { integration },
-      );
-    }
-    if (row.claimed_by === temporalRunId && row.claimed_run !== null) {
-      const { rows: own } = await client.query<{ config_id: string }>(`select config_id from tidemark.sync_run where id = $1`, [
-        row.claimed_run,
-      ]);
-      await client.query(`update tidemark.sync_run set begun_at = $2 where id = $1`, [row.claimed_run, asked.begunAt]);
-      return {
-        claim: { integration, runId: row.claimed_run, epoch: row.run_epoch, temporalRunId },
-        configId: own[0]?.config_id ?? row.config_id,
-      };
-    }
-    await closeLeftOpen(client, integration, temporalRunId);
-    const { rows: run } = await client.query<{ id: string }>(
-      `insert into tidemark.sync_run
-         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at)
-       values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9)
-       on conflict (temporal_run_id)
-         do update set outcome = 'running', failure = null, finished_at = null, config_id = excluded.config_id, begun_at = excluded.begun_at
-       returning id`,
-      [
+  const claim = () => inTransaction(pool, `claim/${integration}`, (client) => claimWithin(client, asked, isOpen));
+  return despiteFrozenWriters(pool, { integration, runId: null, step: null }, () => isOpen(temporalRunId), claim);
+}
+
+async function claimWithin(
+  client: pg.ClientBase,
+  { request, temporalRunId, workflowId, begunAt }: ClaimRequest,
+  isOpen: (temporalRunId: string) => Promise<boolean>,
+): Promise<GrantedClaim> {
+  const { integration } = request;
+  const { rows } = await client.query<{
+    config_id: string | null;
+    run_epoch: string;
+    claimed_by: string | null;
+    claimed_run: string | null;
+    removed: boolean;
+  }>(
+    `select config_id, run_epoch, claimed_by, claimed_run, removed_at is not null as removed
+       from tidemark.integration where id = $1 for no key update`,
+    [integration],
+  );
+  const row = rows[0];
+  if (!row || row.removed || row.config_id === null) {
+    throw new TidemarkFailure(
+      'InvalidConfiguration',
+      `There is no integration ${integration}${row?.removed ? ': it was removed from the configuration' : ''}.`,
+      {
         integration,
-        asked.workflowId,
-        temporalRunId,
-        request.launcherId,
-        request.mode,
-        request.streams ?? null,
-        row.config_id,
-        request.requestedAt,
-        asked.begunAt,
-      ],
+        remedy: `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
+      },
     );
-    const runId = run[0]?.id as string;
-    const { rows: claimed } = await client.query<{ run_epoch: string }>(
-      `update tidemark.integration set run_epoch = run_epoch + 1, claimed_by = $2, claimed_run = $3, step_tokens = '{}' where id = $1 returning run_epoch`,
-      [integration, temporalRunId, runId],
-    );
-    return { claim: { integration, runId, epoch: claimed[0]?.run_epoch as string, temporalRunId }, configId: row.config_id };
-  });
+  }
+  if (!(await isOpen(temporalRunId))) {
+    throw new TidemarkFailure('StaleRun', `The workflow run ${temporalRunId} of integration ${integration} is closed; it may not begin.`, {
+      integration,
+    });
+  }
+  if (row.claimed_by === temporalRunId && row.claimed_run !== null) {
+    const { rows: own } = await client.query<{ config_id: string }>(`select config_id from tidemark.sync_run where id = $1`, [
+      row.claimed_run,
+    ]);
+    await client.query(`update tidemark.sync_run set begun_at = $2 where id = $1`, [row.claimed_run, begunAt]);
+    return {
+      claim: { integration, runId: row.claimed_run, epoch: row.run_epoch, temporalRunId },
+      configId: own[0]?.config_id ?? row.config_id,
+    };
+  }
+  await closeLeftOpen(client, integration, temporalRunId);
+  const { rows: run } = await client.query<{ id: string }>(
+    `insert into tidemark.sync_run
+       (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at)
+     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9)
+     on conflict (temporal_run_id)
+       do update set outcome = 'running', failure = null, finished_at = null, config_id = excluded.config_id, begun_at = excluded.begun_at
+     returning id`,
+    [
+      integration,
+      workflowId,
+      temporalRunId,
+      request.launcherId,
+      request.mode,
+      request.streams ?? null,
+      row.config_id,
+      request.requestedAt,
+      begunAt,
+    ],
+  );
+  const runId = run[0]?.id as string;
+  const { rows: claimed } = await client.query<{ run_epoch: string }>(
+    `update tidemark.integration set run_epoch = run_epoch + 1, claimed_by = $2, claimed_run = $3, step_tokens = '{}' where id = $1 returning run_epoch`,
+    [integration, temporalRunId, runId],
+  );
+  return { claim: { integration, runId, epoch: claimed[0]?.run_epoch as string, temporalRunId }, configId: row.config_id };
 }
 
 async function closeLeftOpen(client: pg.ClientBase, integration: string, temporalRunId: string): Promise<void> {

@@ -32,13 +32,7 @@ export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, is
       );
       if (rowCount !== 1) throw staleRun(claim);
     });
-  try {
-    await store();
-  } catch (error) {
-    if ((error as { code?: string }).code !== lockNotAvailable || !(await isOpen(claim))) throw error;
-    await endSupersededWriters(pool, claim, step);
-    await store();
-  }
+  await despiteFrozenWriters(pool, { integration: claim.integration, runId: claim.runId, step }, () => isOpen(claim), store);
   return attempt;
 }
 
@@ -99,16 +93,42 @@ export function staleRun(claim: Claim): TidemarkFailure {
   );
 }
 
-/** Ends database sessions of attempts whose token is superseded: a frozen worker inside COPY would keep its lock for ever. */
-async function endSupersededWriters(pool: pg.Pool, claim: Claim, step: string): Promise<void> {
+/** Who asks for the lock: sessions of other runs of the integration, and of other attempts of the step, are superseded by it. */
+interface Successor {
+  readonly integration: string;
+  /** Null: a run that is about to claim; every writer of the integration is superseded. */
+  readonly runId: string | null;
+  readonly step: string | null;
+}
+
+/**
+ * Runs a transaction that needs the integration's lock. If it can't be had and the asking run is open, sessions of superseded writers are
+ * ended and it is asked for once more: a frozen worker inside COPY would keep its lock for ever.
+ */
+export async function despiteFrozenWriters<T>(
+  pool: pg.Pool,
+  successor: Successor,
+  isOpen: () => Promise<boolean>,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if ((error as { code?: string }).code !== lockNotAvailable || !(await isOpen())) throw error;
+    await endSupersededWriters(pool, successor);
+    return work();
+  }
+}
+
+async function endSupersededWriters(pool: pg.Pool, { integration, runId, step }: Successor): Promise<void> {
   await pool.query(
     `select pg_terminate_backend(a.pid)
        from pg_stat_activity a, tidemark.integration i, tidemark.sync_run r
       where i.id = $1 and r.integration_id = i.id
         and starts_with(a.application_name, r.id || '/')
-        and (r.id <> $2 or starts_with(a.application_name, $3)
+        and (r.id is distinct from $2::bigint or starts_with(a.application_name, $3)
              or not exists (select 1 from jsonb_each_text(i.step_tokens) t where right(t.value, 63) = a.application_name))
         and a.pid <> pg_backend_pid() and a.datname = current_database() and a.state <> 'idle'`,
-    [claim.integration, claim.runId, `${claim.runId}/${step}/`],
+    [integration, runId, `${runId}/${step}/`],
   );
 }

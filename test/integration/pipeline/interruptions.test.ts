@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Claim } from '../../../model/run.ts';
+import { claimIntegration } from '../../../store/claims.ts';
 import { fenced, startAttempt } from '../../../store/fence.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
 import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
@@ -127,10 +128,18 @@ describe('the fence', () => {
 
   async function claimed(): Promise<Claim> {
     const { id } = await integrate(tidemark, 'fence');
-    const claim = { integration: id, runId: '1', epoch: '7', temporalRunId: randomUUID() };
-    await tidemark.store.pool.query(`update tidemark.integration set run_epoch = 7, claimed_by = $2, claimed_run = 1 where id = $1`, [
+    const temporalRunId = randomUUID();
+    const { pool } = tidemark.store;
+    const { rows } = await pool.query<{ id: string }>(
+      `insert into tidemark.sync_run (integration_id, workflow_id, temporal_run_id, requested_mode, outcome, requested_at)
+       values ($1, 'sync', $2, 'delta', 'running', now()) returning id`,
+      [id, temporalRunId],
+    );
+    const claim = { integration: id, runId: rows[0]?.id as string, epoch: '7', temporalRunId };
+    await pool.query(`update tidemark.integration set run_epoch = 7, claimed_by = $2, claimed_run = $3 where id = $1`, [
       id,
-      claim.temporalRunId,
+      temporalRunId,
+      claim.runId,
     ]);
     return claim;
   }
@@ -159,11 +168,6 @@ describe('the fence', () => {
   it('ends the session of a superseded attempt that holds the lock, and no other', async () => {
     const { pool } = tidemark.store;
     const claim = await claimed();
-    await pool.query(
-      `insert into tidemark.sync_run (id, integration_id, workflow_id, temporal_run_id, requested_mode, outcome, requested_at)
-       overriding system value values (1, $1, 'sync', $2, 'delta', 'running', now()) on conflict (id) do update set integration_id = excluded.integration_id`,
-      [claim.integration, claim.temporalRunId],
-    );
     const frozen = await startAttempt(pool, claim, 'upsert', open);
     const holding = Promise.withResolvers<void>();
     const held = fenced(pool, frozen, 'exclusive', async (client) => {
@@ -175,5 +179,33 @@ describe('the fence', () => {
     const next = await startAttempt(pool, claim, 'upsert', open);
     expect(await fenced(pool, next, 'exclusive', write)).toBe('written');
     await expect(held).rejects.toMatchObject({ code: '57P01' });
+  });
+
+  it('lets a new run claim the integration although a frozen worker of an ended run holds the lock', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    const frozen = await startAttempt(pool, claim, 'upsert', open);
+    const holding = Promise.withResolvers<void>();
+    const held = fenced(pool, frozen, 'exclusive', async (client) => {
+      holding.resolve();
+      await client.query('select pg_sleep(60)');
+    });
+    held.catch(() => undefined);
+    await holding.promise;
+    const asked = {
+      request: { integration: claim.integration, mode: 'delta', launcherId: 'test', requestedAt: new Date().toISOString() },
+      workflowId: 'sync',
+      temporalRunId: randomUUID(),
+      begunAt: new Date(),
+    } as const;
+    const granted = await claimIntegration(pool, asked, open);
+    expect(BigInt(granted.claim.epoch)).toBe(8n);
+    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    const { rows } = await pool.query(`select outcome, failure ->> 'type' as type from tidemark.sync_run where id = $1`, [claim.runId]);
+    expect(rows).toEqual([{ outcome: 'failed', type: 'Terminated' }]);
+    expect(await claimIntegration(pool, asked, open)).toEqual(granted);
+    await expect(claimIntegration(pool, { ...asked, temporalRunId: randomUUID() }, async () => false)).rejects.toMatchObject({
+      type: 'StaleRun',
+    });
   });
 });
