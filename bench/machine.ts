@@ -13,7 +13,7 @@ import { loadConfiguration } from '../model/config/load.ts';
 import { formatProblem } from '../model/config/problem.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { type SambaServer, startSamba } from '../test/support/samba.ts';
-import { type Populated, populate } from '../test/support/samba-population.ts';
+import { type Populated, populateStopped } from '../test/support/samba-population.ts';
 import { startPostgres } from '../workers/embedded/postgres.ts';
 import { startTemporal } from '../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../workers/embedded/temporal-cli.ts';
@@ -51,7 +51,7 @@ export async function startBenchMachine(undo: AsyncDisposableStack, users: numbe
   const store = undo.use(await openStore(postgres.url, { maxConnections: 4 }));
   await store.migrate();
   const dc = undo.use(await startSamba());
-  const populated = await populate(dc, { users });
+  const populated = await populateStopped(dc, { users });
   const target = { connection: { address: server.address }, namespace: 'default' };
   const tidemark = undo.use(await TidemarkClient.connect({ databaseUrl: postgres.url, temporal: target }));
   const connection = await Connection.connect(target.connection);

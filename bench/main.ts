@@ -1,4 +1,4 @@
-/** Measures Tidemark against raw reads of the same directory. Usage: npm run bench -- ad-complete | ad-delta [--users N] [--rounds N] */
+/** Measures Tidemark against raw reads of the same directory. Usage: npm run bench -- ad-complete ad-delta [--users N] [--rounds N] */
 import { parseArgs } from 'node:util';
 import { Attribute, Change } from 'ldapts';
 import type { RunSummary } from '../model/run.ts';
@@ -113,15 +113,17 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { users: { type: 'string', default: '10000' }, rounds: { type: 'string', default: '5' } },
 });
-const scenario = scenarios[positionals[0] ?? ''];
-const problem = scenario === undefined ? `Name a scenario: ${Object.keys(scenarios).join(', ')}` : whyNoLdapsearch();
-if (scenario === undefined || problem !== undefined) {
-  console.error(problem);
-  process.exitCode = 2;
-} else {
+const chosen = positionals.flatMap((name) => scenarios[name] ?? []);
+const complaint =
+  chosen.length === 0 || chosen.length < positionals.length ? `Name scenarios: ${Object.keys(scenarios).join(', ')}` : undefined;
+const problem = complaint ?? whyNoLdapsearch();
+if (problem === undefined) {
   const settings = { users: Number(values.users), rounds: Number(values.rounds) };
   await using undo = new AsyncDisposableStack();
   console.log(`Filling a domain with ${settings.users} users ...`);
   const machine = await startBenchMachine(undo, settings.users);
-  for (const result of await scenario(machine, settings)) await report(result, machine.store);
+  for (const scenario of chosen) for (const result of await scenario(machine, settings)) await report(result, machine.store);
+} else {
+  console.error(problem);
+  process.exitCode = 2;
 }

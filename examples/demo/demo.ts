@@ -2,6 +2,7 @@
  * The demo: a domain controller with 2,000 people, a complete sync, a month of changes, a delta, a skip and a proof, all on this machine.
  * Ends with exit code 0 and leaves nothing behind; with --keep everything stays up until Ctrl-C.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Change, RunSummary, StoredObject } from '../../index.ts';
 import { makeCompany } from './company.ts';
 import { fillDirectory, liveAMonth } from './directory.ts';
@@ -168,7 +169,7 @@ async function showSkip({ tidemark }: Machine): Promise<void> {
   void complete.finally(() => {
     over = true;
   });
-  while (!over && (await tidemark.runs({ limit: 1 }))[0]?.outcome !== 'running') await new Promise((resolve) => setImmediate(resolve));
+  while (!over && (await tidemark.runs({ limit: 1 }))[0]?.outcome !== 'running') await delay(20);
   const delta = await tidemark.sync({ integration, mode: 'delta' });
   line(`delta:    ${delta.outcome}${delta.reason === null ? '' : `, because ${delta.reason}`}`);
   const { outcome, run } = await complete;

@@ -1,4 +1,11 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Attribute } from 'ldapts';
 import type { SambaServer } from './samba.ts';
+
+const run = promisify(execFile);
 
 /** How many objects {@link populate} makes. */
 export interface Population {
@@ -56,11 +63,53 @@ export interface Populated {
   readonly groups: readonly string[];
 }
 
+interface NewEntry {
+  readonly dn: string;
+  readonly attributes: Readonly<Record<string, string | readonly string[]>>;
+}
+
 /**
  * Fills a domain over LDAP: users with managers and the attributes of the default mapping, groups with members and nested groups, OUs.
  * The same numbers make the same objects. Some 340 users a second on one connection; Samba writes one after the other, so more are slower.
  */
 export async function populate(dc: SambaServer, population: Population): Promise<Populated> {
+  const { populated, entries } = design(dc, population);
+  const client = await dc.client();
+  try {
+    for (const { dn, attributes } of entries) {
+      await client.add(
+        dn,
+        Object.entries(attributes).map(([type, values]) => new Attribute({ type, values: [values].flat() })),
+      );
+    }
+  } finally {
+    await client.unbind();
+  }
+  return populated;
+}
+
+/** Does what {@link populate} does in one transaction on the stopped server's database, and starts it again: faster for many thousands. */
+export async function populateStopped(dc: SambaServer, population: Population): Promise<Populated> {
+  const { populated, entries } = design(dc, population);
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const ldif = entries.map(({ dn, attributes }) =>
+    [
+      `dn:: ${base64(dn)}`,
+      ...Object.entries(attributes).flatMap(([type, values]) => [values].flat().map((value) => `${type}:: ${base64(value)}`)),
+      '',
+    ].join('\n'),
+  );
+  const file = join(dc.directory, 'population.ldif');
+  await writeFile(file, ldif.join('\n'));
+  await dc.stop();
+  const options = { env: { ...process.env, SMB_CONF_PATH: join(dc.directory, 'dc', 'etc', 'smb.conf') }, maxBuffer: 64 * 1024 * 1024 };
+  await run('ldbadd', ['-H', join(dc.directory, 'dc', 'private', 'sam.ldb'), file], options);
+  await dc.restart();
+  return populated;
+}
+
+/** What to add, each entry after those that it refers to. */
+function design(dc: SambaServer, population: Population): { readonly populated: Populated; readonly entries: readonly NewEntry[] } {
   const unitCount = population.units ?? 10;
   const groupCount = population.groups ?? Math.ceil(population.users / 20);
   const peopleDn = `OU=People,${dc.baseDn}`;
@@ -69,30 +118,30 @@ export async function populate(dc: SambaServer, population: Population): Promise
   const unitDn = (index: number): string => `OU=Unit ${index},${peopleDn}`;
   const userDn = (index: number): string => `CN=${displayName(index)},${unitDn(index % unitCount)}`;
   const groupDn = (index: number): string => `CN=Group ${index},${groupsDn}`;
-
-  const client = await dc.client();
-  try {
-    for (const dn of [peopleDn, groupsDn, ...numbers(unitCount).map(unitDn)]) await client.add(dn, { objectClass: 'organizationalUnit' });
-    for (const index of numbers(population.users)) await client.add(userDn(index), userAttributes(index, dc, userDn));
-
-    const perGroup = Math.min(population.users, 25);
-    for (const index of numbers(groupCount)) {
-      const start = population.users === 0 ? 0 : (index * perGroup) % population.users;
-      const members = numbers(perGroup).map((offset) => userDn((start + offset) % population.users));
-      const nested = index % 4 === 3 ? [groupDn(index - 1)] : [];
-      const member = [...members, ...nested];
-      await client.add(groupDn(index), {
-        objectClass: 'group',
-        sAMAccountName: `group-${index}`,
-        description: `Group number ${index}`,
-        ...(population.users > 0 ? { managedBy: userDn(index % population.users) } : {}),
-        ...(member.length > 0 ? { member } : {}),
-      });
-    }
-  } finally {
-    await client.unbind();
-  }
-  return { peopleDn, groupsDn, users: numbers(population.users).map(userDn), groups: numbers(groupCount).map(groupDn) };
+  const units = [peopleDn, groupsDn, ...numbers(unitCount).map(unitDn)].map((dn) => ({
+    dn,
+    attributes: { objectClass: 'organizationalUnit' },
+  }));
+  const users = numbers(population.users).map((index) => ({ dn: userDn(index), attributes: userAttributes(index, dc, userDn) }));
+  const perGroup = Math.min(population.users, 25);
+  const groups = numbers(groupCount).map((index) => {
+    const start = population.users === 0 ? 0 : (index * perGroup) % population.users;
+    const members = numbers(perGroup).map((offset) => userDn((start + offset) % population.users));
+    const nested = index % 4 === 3 ? [groupDn(index - 1)] : [];
+    const member = [...members, ...nested];
+    const attributes = {
+      objectClass: 'group',
+      sAMAccountName: `group-${index}`,
+      description: `Group number ${index}`,
+      ...(population.users > 0 ? { managedBy: userDn(index % population.users) } : {}),
+      ...(member.length > 0 ? { member } : {}),
+    };
+    return { dn: groupDn(index), attributes };
+  });
+  return {
+    populated: { peopleDn, groupsDn, users: users.map(({ dn }) => dn), groups: groups.map(({ dn }) => dn) },
+    entries: [...units, ...users, ...groups],
+  };
 }
 
 function pick(list: readonly string[], index: number): string {

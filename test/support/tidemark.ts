@@ -141,6 +141,7 @@ export async function eventually<T>(what: string, probe: () => Promise<T | undef
     const found = await probe();
     if (found !== undefined && found !== false) return found;
     if (Date.now() > deadline) throw new Error(`${what} did not come about within ${withinMs} ms`);
-    await new Promise((resolve) => setImmediate(resolve));
+    // A probe that costs nothing would keep a core from what is waited for.
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
