@@ -100,7 +100,7 @@ export class TidemarkClient implements AsyncDisposable {
     if (signal?.aborted) cancel();
     const over = new AbortController();
     const watching = onProgress
-      ? followProgress({ temporal: this.#temporal, launcherId, taskQueue: this.#taskQueue, signal: over.signal, report: onProgress })
+      ? followProgress({ temporal: this.#temporal, launcherId, signal: over.signal, report: onProgress })
       : Promise.resolve();
     try {
       return await this.#ending(launcher);

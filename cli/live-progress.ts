@@ -15,10 +15,10 @@ export function showProgress(): { readonly show: (state: SyncState) => void; rea
     show(state) {
       const line = formatState(state, rate(state));
       if (state.phase === 'starting') {
-        if (!warned && state.workers === 0 && Date.now() - startedAt > patienceMs) {
+        if (!warned && Date.now() - startedAt > patienceMs) {
           warned = true;
           if (drawn) process.stderr.write(clearLine);
-          tell('No worker takes the sync up. Start one with "tidemark worker"; the sync waits for it.');
+          tell('No worker has taken the sync up yet. If none runs, start one with "tidemark worker"; the sync waits for it.');
         }
         if (!live) return;
       }
@@ -40,7 +40,7 @@ export function showProgress(): { readonly show: (state: SyncState) => void; rea
   };
 }
 
-const patienceMs = 3_000;
+const patienceMs = 5_000;
 const everyMs = 10_000;
 /** Back to the first column, and erase to the end of the line (ECMA-48 EL). */
 const clearLine = '\r\u001b[K';

@@ -10,8 +10,6 @@ import type { SyncProgress } from '../workflows/sync-integration.ts';
 export interface SyncState {
   /** `starting`: no worker has taken it up; `waiting`: another run is in the way; `running`: its own run works. */
   readonly phase: 'starting' | 'waiting' | 'running';
-  /** Workers that poll the task queue; told while the phase is `starting`. */
-  readonly workers?: number;
   /** The run's number; null before begin. */
   readonly run: string | null;
   /** Null before begin has settled it. */
@@ -33,7 +31,6 @@ export interface ActivityProgress extends Progress {
 export interface FollowedSync {
   readonly temporal: Client;
   readonly launcherId: string;
-  readonly taskQueue: string;
   /** Ends the following. */
   readonly signal: AbortSignal;
   readonly report: (state: SyncState) => void;
@@ -51,7 +48,7 @@ export async function followProgress(sync: FollowedSync): Promise<void> {
   }
 }
 
-async function stateOf({ temporal, launcherId, taskQueue }: FollowedSync): Promise<SyncState> {
+async function stateOf({ temporal, launcherId }: FollowedSync): Promise<SyncState> {
   const idle = { run: null, mode: null, step: null, activities: [], steps: {} };
   const launcher = await temporal.workflow.getHandle(launcherId).describe();
   const child = launcher.raw.pendingChildren?.[0];
@@ -59,7 +56,7 @@ async function stateOf({ temporal, launcherId, taskQueue }: FollowedSync): Promi
     // The start itself and the first task are two or three events; a launcher that has got further waits for another run.
     const pending = launcher.raw.pendingActivities ?? [];
     if (pending.some((activity) => activity.activityType?.name === 'awaitClose')) return { ...idle, phase: 'waiting' };
-    return { ...idle, phase: 'starting', workers: await countWorkers(temporal, taskQueue) };
+    return { ...idle, phase: 'starting' };
   }
   const [, integration = ''] = /^sync\/(.*)$/.exec(child.workflowId ?? '') ?? [];
   const run = temporal.workflow.getHandle(syncWorkflowId(integration), child.runId ?? undefined);
@@ -86,16 +83,4 @@ async function stateOf({ temporal, launcherId, taskQueue }: FollowedSync): Promi
     activities,
     steps: progress?.steps ?? {},
   };
-}
-
-/** Temporal's number of the task queue type Workflow (temporal.api.enums.v1.TaskQueueType). */
-const workflowQueue = 1;
-
-async function countWorkers(temporal: Client, taskQueue: string): Promise<number> {
-  const { pollers } = await temporal.workflowService.describeTaskQueue({
-    namespace: temporal.options.namespace,
-    taskQueue: { name: taskQueue },
-    taskQueueType: workflowQueue,
-  });
-  return pollers?.length ?? 0;
 }

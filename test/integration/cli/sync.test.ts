@@ -117,7 +117,7 @@ describe('a domain, from the command line', () => {
     worker.signal('SIGTERM');
     await worker.ended;
     const waiting = command.start('sync', id);
-    await waiting.line('No worker takes the sync up');
+    await waiting.line('No worker has taken the sync up yet');
     waiting.signal('SIGINT');
     await waiting.line('Cancelling');
     worker = command.start('worker');
