@@ -60,7 +60,7 @@ export const directoryChange: fc.Arbitrary<DirectoryChange> = fc.record({
 
 /** The most users, groups and OUs that exist at a time. */
 const most = { user: 14, group: 6, unit: 6 } as const;
-/** Users and groups that random operations leave where they are: an empty listing would be held, rightly. */
+/** Below this many users and groups none is deleted: operations need something to work on. */
 const least = 2;
 
 const names = ['Ada', 'Müller, Jörg', 'O\'Neil "Q"', '#1 + <x>; y\\z', '李 小龍', 'Слава=1', 'a/b', ' Leerzeichen ', 'Ünïcødé 😀', 'Zoë'];

@@ -44,10 +44,11 @@ integrations:
 `);
 }
 
-/** A sync in this very mode that succeeds. */
+/** A sync in this very mode that succeeds and holds nothing back. */
 export async function sync(tidemark: TestTidemark, integration: string, mode: 'delta' | 'complete'): Promise<RunSummary> {
   const { outcome, run, failure } = await tidemark.sync({ integration, mode });
   expect({ outcome, failure, mode: run?.mode, reason: run?.reason }).toMatchObject({ outcome: 'succeeded', failure: undefined, mode });
+  expect(Object.entries(run?.streams ?? {}).filter(([, { held }]) => held > 0)).toEqual([]);
   return run as RunSummary;
 }
 

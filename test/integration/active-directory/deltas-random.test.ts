@@ -54,6 +54,8 @@ beforeAll(async () => {
   settings = { dc, url: proxy.url, baseDn: `OU=In,${top}` };
   const outsideDn = `OU=Out,${top}`;
   for (const dn of [top, settings.baseDn, outsideDn]) await client.add(dn, { objectClass: 'organizationalUnit' });
+  // They stay, for the listing of a stream that has become empty would be held, rightly.
+  for (const objectClass of ['user', 'group']) await client.add(`CN=Resident ${objectClass},${settings.baseDn}`, { objectClass });
   population = await directoryPopulation(client, { insideDn: settings.baseDn, outsideDn, tag: 'r' });
 });
 afterAll(() => undo.disposeAsync());
