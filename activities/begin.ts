@@ -12,49 +12,56 @@ import { connectorOf, inIntegration, openSource, streamOf } from './source.ts';
 import { step } from './step.ts';
 
 const defaultCompleteEveryMs = parseDuration('7d');
-const defaultUnreachableLimitMs = parseDuration('30m');
 
 /**
  * Claims the integration, checks the source, takes the next markers before anything is read, and settles for each stream how it is read
  * and why.
  */
 export function begin(deps: Dependencies) {
-  return (request: SyncRequest): Promise<RunPlan> =>
-    step('begin', defaultUnreachableLimitMs, async ({ signal }) => {
-      const { integration } = request;
-      const { workflowExecution, currentAttemptScheduledTimestampMs } = activityInfo();
-      if (!workflowExecution) throw new Error('begin runs in a workflow only');
-      const { claim, configId } = await claimIntegration(
-        deps.store.pool,
-        {
-          request,
-          workflowId: workflowExecution.workflowId,
-          temporalRunId: workflowExecution.runId,
-          begunAt: new Date(currentAttemptScheduledTimestampMs),
-        },
-        async (runId) => (await deps.temporal.workflow.getHandle(workflowExecution.workflowId, runId).describe()).status.name === 'RUNNING',
-      );
-      const config = await deps.configuration(configId);
-      const names = request.streams ?? Object.keys(config.streams);
-      for (const name of names) streamOf(config, integration, name);
-      const markers = await readMarkers(deps.store, integration);
-      await using session = await openPreferred(deps, { integration, config, names, markers, signal });
-      await checkSource(session, integration);
-      const streams = await planStreams(deps, { request, config, names, markers, session });
-      const mode: Mode = streams.some((stream) => stream.mode === 'complete') ? 'complete' : 'delta';
-      const reason = [...new Set(streams.filter((stream) => stream.mode === mode).map((stream) => stream.reason))].join('; ');
-      await deps.store.pool.query(`update tidemark.sync_run set mode = $2, reason = $3 where id = $1`, [claim.runId, mode, reason]);
-      return {
-        claim,
-        configId,
-        connectorType: config.connector,
-        mode,
-        reason,
-        server: session.server,
-        streams,
-        ...enabledSteps(config, mode),
-      };
-    });
+  return (request: SyncRequest): Promise<RunPlan> => {
+    let unreachableLimitMs = Number.POSITIVE_INFINITY;
+    return step(
+      'begin',
+      () => unreachableLimitMs,
+      async ({ signal }) => {
+        const { integration } = request;
+        const { workflowExecution, currentAttemptScheduledTimestampMs } = activityInfo();
+        if (!workflowExecution) throw new Error('begin runs in a workflow only');
+        const { claim, configId } = await claimIntegration(
+          deps.store.pool,
+          {
+            request,
+            workflowId: workflowExecution.workflowId,
+            temporalRunId: workflowExecution.runId,
+            begunAt: new Date(currentAttemptScheduledTimestampMs),
+          },
+          async (runId) =>
+            (await deps.temporal.workflow.getHandle(workflowExecution.workflowId, runId).describe()).status.name === 'RUNNING',
+        );
+        const config = await deps.configuration(configId);
+        unreachableLimitMs = config.unreachableLimitMs;
+        const names = request.streams ?? Object.keys(config.streams);
+        for (const name of names) streamOf(config, integration, name);
+        const markers = await readMarkers(deps.store, integration);
+        await using session = await openPreferred(deps, { integration, config, names, markers, signal });
+        await checkSource(session, integration);
+        const streams = await planStreams(deps, { request, config, names, markers, session });
+        const mode: Mode = streams.some((stream) => stream.mode === 'complete') ? 'complete' : 'delta';
+        const reason = [...new Set(streams.filter((stream) => stream.mode === mode).map((stream) => stream.reason))].join('; ');
+        await deps.store.pool.query(`update tidemark.sync_run set mode = $2, reason = $3 where id = $1`, [claim.runId, mode, reason]);
+        return {
+          claim,
+          configId,
+          connectorType: config.connector,
+          mode,
+          reason,
+          server: session.server,
+          streams,
+          ...enabledSteps(config, mode),
+        };
+      },
+    );
+  };
 }
 
 interface PlanContext {

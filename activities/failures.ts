@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { type FailureType, TidemarkFailure } from '../model/failure.ts';
+import { type FailureType, TidemarkFailure, tellFailure } from '../model/failure.ts';
 
 /** Failures that the same attempt made again would only repeat. */
 const final: readonly FailureType[] = [
@@ -26,7 +26,7 @@ export function toApplicationFailure(error: unknown, attempt: number, giveUp = f
   if (error instanceof TidemarkFailure) {
     return ApplicationFailure.create({
       type: error.type,
-      message: error.details.remedy ? `${error.message} ${error.details.remedy}` : error.message,
+      message: tellFailure(error),
       details: [error.details],
       nonRetryable: giveUp || final.includes(error.type) || (error.type === 'ListingIncomplete' && attempt >= listingAttempts),
       ...(error.details.retryAfterMs === undefined ? {} : { nextRetryDelay: error.details.retryAfterMs }),

@@ -28,9 +28,13 @@ const heartbeatEveryMs = 1_000;
 
 /**
  * Runs one attempt of an activity: heartbeats while it works, turns its errors into typed failures, and gives up on a source that has been
- * unreachable for longer than `unreachableLimitMs`.
+ * unreachable for longer than `unreachableLimitMs`; a function where the limit is only known after some of the work.
  */
-export async function step<T>(name: string, unreachableLimitMs: number, work: (context: StepContext) => Promise<T>): Promise<T> {
+export async function step<T>(
+  name: string,
+  unreachableLimitMs: number | (() => number),
+  work: (context: StepContext) => Promise<T>,
+): Promise<T> {
   const context = Context.current();
   const earlier = (context.info.heartbeatDetails ?? {}) as HeartbeatDetails;
   let details: HeartbeatDetails = { step: name, objects: 0, unreachableSince: earlier.unreachableSince };
@@ -50,7 +54,8 @@ export async function step<T>(name: string, unreachableLimitMs: number, work: (c
       const since = details.unreachableSince ?? new Date().toISOString();
       details = { ...details, unreachableSince: since };
       beat();
-      const outOfPatience = Date.now() - Date.parse(since) > unreachableLimitMs;
+      const limitMs = typeof unreachableLimitMs === 'number' ? unreachableLimitMs : unreachableLimitMs();
+      const outOfPatience = Date.now() - Date.parse(since) > limitMs;
       throw toApplicationFailure(error, activityInfo().attempt, outOfPatience);
     }
     throw toApplicationFailure(error, activityInfo().attempt);

@@ -1,5 +1,5 @@
 import { isGrpcServiceError, ServiceError } from '@temporalio/client';
-import { isTidemarkFailure, type TidemarkFailure } from '../model/failure.ts';
+import { isTidemarkFailure, tellFailure } from '../model/failure.ts';
 import { type ExitCode, exitCode } from './exit-codes.ts';
 
 /** An error as the operator sees it: one line with the remedy, and the exit code. */
@@ -19,7 +19,9 @@ const sqlState = /^[0-9A-Z]{5}$/;
 
 /** What a failed command says. An operator's mistake names what and the remedy; nothing prints a stack or a password. */
 export function tellError(error: unknown, addresses: Addresses): ToldError {
-  if (isTidemarkFailure(error)) return tellFailure(error);
+  if (isTidemarkFailure(error)) {
+    return { text: tellFailure(error), code: error.type === 'InvalidConfiguration' ? exitCode.usage : exitCode.failed };
+  }
   if (isTemporalTrouble(error)) {
     return {
       text: `Temporal can't be used at ${addresses.temporal ?? 'its address'}: ${temporalReason(error)}. Start it, or correct TEMPORAL_ADDRESS and the other TEMPORAL_ variables.`,
@@ -40,15 +42,6 @@ export function tellError(error: unknown, addresses: Addresses): ToldError {
   if (code !== undefined && sqlState.test(code))
     return { text: `${database} refused a statement: ${messageOf(error)} (SQLSTATE ${code}).`, code: exitCode.failed };
   return { text: messageOf(error), code: exitCode.failed };
-}
-
-function tellFailure({ type, message, details }: TidemarkFailure): ToldError {
-  // Messages of the configuration's rules are phrases, as they also stand in a line of their own.
-  const sentence = /[.!?:]$/.test(message) ? message : `${message}.`;
-  return {
-    text: details.remedy === undefined ? message : `${sentence} ${details.remedy}`,
-    code: type === 'InvalidConfiguration' ? exitCode.usage : exitCode.failed,
-  };
 }
 
 function isTemporalTrouble(error: unknown): boolean {

@@ -40,6 +40,12 @@ export class TidemarkFailure extends Error {
   }
 }
 
+/** A failure as people read it: what happened, then the remedy. */
+export function tellFailure({ message, details: { remedy } }: TidemarkFailure): string {
+  if (remedy === undefined) return message;
+  return /[.!?:]$/.test(message) ? `${message} ${remedy}` : `${message}. ${remedy}`;
+}
+
 export function isTidemarkFailure(error: unknown): error is TidemarkFailure {
   return error instanceof TidemarkFailure;
 }

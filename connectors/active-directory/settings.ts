@@ -1,14 +1,8 @@
 import { z } from 'zod';
 import { durationMs } from '../../model/config/duration.ts';
+import { secretReference } from '../../model/config/secrets.ts';
 import { parseFilter } from './filter-text.ts';
 import { transportProblem } from './transport.ts';
-
-const secretReference = z
-  .union([
-    z.strictObject({ env: z.string().min(1).describe('Name of the environment variable that holds the secret.') }),
-    z.strictObject({ file: z.string().min(1).describe('Path of the file that holds the secret; one newline at its end is ignored.') }),
-  ])
-  .describe('Where the secret is: { env: NAME } or { file: PATH }; never the secret itself.');
 
 const directoryUrl = z
   .string()
@@ -72,7 +66,8 @@ export const settingsSchema = z
   .superRefine((settings, context) => {
     settings.urls.forEach((url, index) => {
       const problem = transportProblem(url, settings);
-      if (problem) context.addIssue({ code: 'custom', path: ['urls', index], message: `${problem.message}. ${problem.remedy}` });
+      if (problem)
+        context.addIssue({ code: 'custom', path: ['urls', index], message: problem.message, params: { remedy: problem.remedy } });
     });
   });
 
@@ -86,7 +81,10 @@ export const streamSettingsSchema = z.strictObject({
     .superRefine((filter, context) => {
       if (filter === undefined) return;
       const checked = parseFilter(filter);
-      if (!checked.valid) context.addIssue({ code: 'custom', message: `not an LDAP filter (RFC 4515): ${checked.reason}` });
+      if (checked.valid) return;
+      const remedy =
+        'Correct the filter: each condition and each group of conditions stands in parentheses, such as (&(objectClass=user)(mail=*)).';
+      context.addIssue({ code: 'custom', message: `not an LDAP filter (RFC 4515): ${checked.reason}`, params: { remedy } });
     })
     .describe('LDAP filter (RFC 4515) that objects of the stream match. Default: all users, all groups, all OUs and containers.'),
   base: z.string().min(1).optional().describe("DN at or below which the stream's objects lie. Default: baseDn of the integration."),

@@ -376,6 +376,23 @@ describe('a step that fails', () => {
     expect(run?.streams.users).toMatchObject({ created: 5 });
   });
 
+  it('because the source stays unreachable fails after the configured limit, wherever it was met', async () => {
+    for (const where of ['open', 'read'] as const) {
+      const id = tidemark.temporal.integrationId(`unreachable-${where}`);
+      const source = new ScriptedSource(id);
+      if (where === 'read') sources.set(id, source);
+      source.failures.push(...Array.from({ length: 50 }, () => new TidemarkFailure('SourceUnavailable', 'The line is dead.')));
+      await tidemark.apply(
+        `integrations: { ${id}: { connector: scripted, unreachableLimit: 250ms, settings: { source: ${id} }, streams: { users: {} } } }`,
+      );
+      const ending = await tidemark.sync({ integration: id, mode: 'complete' });
+      expect(ending, where).toMatchObject({
+        outcome: 'failed',
+        failure: { type: 'SourceUnavailable', message: expect.stringContaining(id) },
+      });
+    }
+  });
+
   it('for good leaves the markers, is recorded with its typed reason, and the next run repairs all', async () => {
     const { id, source } = await integrate('fails');
     fill(source, 3);
