@@ -92,6 +92,7 @@ async function startWorkerProcess(env: Readonly<Record<string, string>>): Promis
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');
+  process.once('exit', () => child.kill('SIGTERM'));
   if (child.stdout === null) throw new Error('The worker has no output');
   const ready = once(createInterface({ input: child.stdout }), 'line');
   await Promise.race([ready, ended.then(([code]) => Promise.reject(new Error(`The worker ended with ${code}`)))]);

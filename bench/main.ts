@@ -109,6 +109,8 @@ function sizeOf(run: RunSummary | undefined): { readonly objects: number; readon
 
 const scenarios: Readonly<Record<string, Scenario>> = { 'ad-complete': adComplete, 'ad-delta': adDelta };
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { users: { type: 'string', default: '10000' }, rounds: { type: 'string', default: '5' } },
