@@ -163,6 +163,8 @@ export class Migration001Initial extends Migration {
       reason text
     )`);
     this.addSql(`create index staged_item_by_run on tidemark.staged_item (run_id, seq)`);
+    // Absence and arrivals are looked up by id: without this a plan made on old statistics compares every object with every staged item.
+    this.addSql(`create index staged_item_by_source on tidemark.staged_item (run_id, source_id)`);
     this.addSql(`create unlogged table tidemark.staged_link (
       run_id bigint not null,
       token text not null,
