@@ -3,8 +3,6 @@ import type { RunPlan, Staged } from '../../model/run.ts';
 import type { StepAttempt } from '../fence.ts';
 import { stagedTokens } from './staging.ts';
 
-export type Verdict = 'new' | 'changed' | 'restored' | 'unchanged' | 'quarantined' | 'out-of-scope' | 'gone' | 'absent' | 'unknown';
-
 export interface VerdictParameters {
   readonly plan: RunPlan;
   readonly staged: readonly Staged[];
