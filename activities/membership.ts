@@ -1,7 +1,7 @@
 import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
-import { verifyStaged } from '../store/sql/staging.ts';
+import { planForBulk, verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
@@ -20,6 +20,7 @@ export function membership(deps: Dependencies) {
       const { pool } = deps.store;
       await verifyStaged(pool, rows.plan, rows.staged);
       const held = await fenced(pool, attempt, 'exclusive', async (client) => {
+        await planForBulk(client, rows.staged);
         const limited: Record<string, string> = {};
         for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
           const active = await countMembers(client, rows.plan.claim.integration, stream);
@@ -28,10 +29,13 @@ export function membership(deps: Dependencies) {
         }
         return limited;
       });
-      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, which: 'links', context }, async (after, upTo) => {
-        await fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'members', after, upTo, held));
+      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, which: 'links', context }, (after, upTo) =>
+        fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'members', after, upTo, held)),
+      );
+      await fenced(pool, attempt, 'exclusive', async (client) => {
+        await planForBulk(client, rows.staged);
+        await resolveArrivals(client, rows, 'members');
       });
-      await fenced(pool, attempt, 'exclusive', (client) => resolveArrivals(client, rows, 'members'));
     });
   };
 }

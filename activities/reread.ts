@@ -2,9 +2,10 @@ import type { Session } from '../connectors/connector.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
 import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
+import { fenced } from '../store/fence.ts';
 import { countActive } from '../store/sql/count-active.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
-import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeStaging, dropEarlierAttempts, planForBulk, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { streamSeqRange } from './query.ts';
@@ -33,7 +34,10 @@ export function reread(deps: Dependencies) {
       const attempt = await attemptOf(deps, plan.claim, 'reread');
       await verifyStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
-      const found = await rereadCandidates(pool, plan, staged, config.steps.cleanup.action);
+      const found = await fenced(pool, attempt, 'shared', async (client) => {
+        await planForBulk(client, staged);
+        return rereadCandidates(client, plan, staged, config.steps.cleanup.action);
+      });
       const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);
       if (open.length === 0) return [];
       await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);

@@ -2,7 +2,7 @@ import type { SourceAttributes } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { copyRow, copyRows } from '../store/copy.ts';
 import { fenced } from '../store/fence.ts';
-import { analyzeStaging, dropEarlierAttempts, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
+import { dropEarlierAttempts, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
 import type { Dependencies } from './dependencies.ts';
 import { mappingOf, streamOf } from './source.ts';
 import { attemptOf, step } from './step.ts';
@@ -29,7 +29,6 @@ export function transform(deps: Dependencies) {
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'transform');
       await verifyStaged(pool, plan, staged);
-      await analyzeStaging(pool, staged);
       await dropEarlierAttempts(pool, attempt, ['staged_mapping']);
       const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
       let after = '-1';

@@ -1,6 +1,6 @@
 import { fenced } from '../store/fence.ts';
 import { applyLinks, resolveArrivals } from '../store/sql/apply-links.ts';
-import { verifyStaged } from '../store/sql/staging.ts';
+import { analyzeGrown, planForBulk, verifyStaged } from '../store/sql/staging.ts';
 import { applyQuarantine, nextBatch, type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, type StepContext, step } from './step.ts';
@@ -14,15 +14,23 @@ export function upsert(deps: Dependencies) {
       const attempt = await attemptOf(deps, rows.plan.claim, 'upsert');
       const { pool } = deps.store;
       await verifyStaged(pool, rows.plan, rows.staged);
-      await fenced(pool, attempt, 'exclusive', (client) => applyQuarantine(client, rows));
-      await eachBatch(deps, { rows, batchSize, which: 'objects', context }, async (after, upTo) => {
-        await fenced(pool, attempt, 'exclusive', (client) => upsertBatch(client, rows, after, upTo));
+      await fenced(pool, attempt, 'exclusive', async (client) => {
+        await planForBulk(client, rows.staged);
+        await applyQuarantine(client, rows);
       });
+      const objects = await eachBatch(deps, { rows, batchSize, which: 'objects', context }, (after, upTo) =>
+        fenced(pool, attempt, 'exclusive', (client) => upsertBatch(client, rows, after, upTo)),
+      );
+      await analyzeGrown(pool, 'object', objects);
       if (!rows.plan.steps.lookup) return;
-      await eachBatch(deps, { rows, batchSize, which: 'links', context }, async (after, upTo) => {
-        await fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'others', after, upTo));
+      const links = await eachBatch(deps, { rows, batchSize, which: 'links', context }, (after, upTo) =>
+        fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'others', after, upTo)),
+      );
+      await analyzeGrown(pool, 'link', links);
+      await fenced(pool, attempt, 'exclusive', async (client) => {
+        await planForBulk(client, rows.staged);
+        await resolveArrivals(client, rows, 'others');
       });
-      await fenced(pool, attempt, 'exclusive', (client) => resolveArrivals(client, rows, 'others'));
     });
   };
 }
@@ -34,18 +42,19 @@ interface Batches {
   readonly context: StepContext;
 }
 
-/** Calls `apply` with the bounds of one batch after the other; stops between batches when cancelled. */
+/** Calls `apply` with the bounds of one batch after the other; stops between batches when cancelled. Returns the sum of what it returned. */
 export async function eachBatch(
   deps: Dependencies,
   { rows, batchSize, which, context }: Batches,
-  apply: (after: string, upTo: string) => Promise<void>,
-): Promise<void> {
+  apply: (after: string, upTo: string) => Promise<number>,
+): Promise<number> {
   let after = '-1';
+  let written = 0;
   for (let batch = 1; ; batch++) {
     context.signal.throwIfAborted();
     const upTo = await nextBatch(deps.store.pool, rows, after, batchSize, which);
-    if (upTo === null) return;
-    await apply(after, upTo);
+    if (upTo === null) return written;
+    written += await apply(after, upTo);
     after = upTo;
     context.progress(undefined, batch * batchSize);
   }

@@ -42,6 +42,7 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
  * Targets that are not stored stay as unresolved links. Removals of the streams in `held` become held rows instead. `links_hash` is
  * written where this phase finishes what the hash covers: nothing of it is held, and the step of the other kinds is enabled.
+ * Returns how many links were added and removed.
  */
 export async function applyLinks(
   client: pg.ClientBase,
@@ -50,8 +51,8 @@ export async function applyLinks(
   after: string,
   upTo: string,
   held: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  await client.query(
+): Promise<number> {
+  const { rowCount } = await client.query(
     `with ${referrers},
      removed as (
        delete from tidemark.link l using surplus s
@@ -90,6 +91,7 @@ export async function applyLinks(
      select $1, d.from_id, 'link-removed', d.kind, d.to_id from removed d`,
     [...parameters(rows, phase, after, upTo), JSON.stringify(held), rows.plan.steps.upsert],
   );
+  return rowCount ?? 0;
 }
 
 /**

@@ -18,14 +18,14 @@ export interface RereadCandidates {
  *   telling: Active Directory drops memberships of a deleted user and does not touch the group's uSNChanged.
  */
 export async function rereadCandidates(
-  pool: pg.Pool,
+  client: pg.ClientBase,
   plan: RunPlan,
   staged: readonly Staged[],
   action: 'delete' | 'deactivate',
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
   const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
-  const absent = await pool.query<Row>(
+  const absent = await client.query<Row>(
     `select o.stream, o.source_id
        from tidemark.object o
       where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
@@ -33,7 +33,7 @@ export async function rereadCandidates(
                          where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
     [...parameters, complete, action],
   );
-  const unmatched = await pool.query<Row>(
+  const unmatched = await client.query<Row>(
     `select w.stream, w.source_id
        from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind
                from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
@@ -41,7 +41,7 @@ export async function rereadCandidates(
       where w.kind = 'unmatched' and $3 <> ''`,
     parameters,
   );
-  const referrers = await pool.query<Row>(
+  const referrers = await client.query<Row>(
     `with item as (
        select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
      ), gone as (

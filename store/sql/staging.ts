@@ -32,10 +32,29 @@ export async function verifyStaged(client: pg.ClientBase | pg.Pool, plan: RunPla
   }
 }
 
+/** From this many staged rows on a run is bulk work. */
+const bulkRows = 5_000;
+
+function isBulk(staged: readonly Staged[]): boolean {
+  return staged.reduce((sum, part) => sum + part.items + part.links, 0) > bulkRows;
+}
+
 /** Fresh statistics after much was staged; without them the planner takes the tables for empty. */
 export async function analyzeStaging(pool: pg.Pool, staged: readonly Staged[]): Promise<void> {
-  if (staged.reduce((sum, part) => sum + part.items + part.links, 0) < 10_000) return;
-  await pool.query('analyze tidemark.staged_item, tidemark.staged_link');
+  if (isBulk(staged)) await pool.query('analyze tidemark.staged_item, tidemark.staged_link');
+}
+
+/** Fresh statistics of a table that this run has made grow: a first sync would else be planned as if it were empty. */
+export async function analyzeGrown(pool: pg.Pool, table: 'object' | 'link', rowsWritten: number): Promise<void> {
+  if (rowsWritten > bulkRows) await pool.query(`analyze tidemark.${table}`);
+}
+
+/**
+ * Tells the planner, for this transaction, that the work is bulk. Staging is filled and emptied all the time, so its statistics may be of
+ * another moment; a nested loop chosen on them compares every row with every other, a hash join costs the same whatever it was told.
+ */
+export async function planForBulk(client: pg.ClientBase, staged: readonly Staged[]): Promise<void> {
+  if (isBulk(staged)) await client.query('set local enable_nestloop = off');
 }
 
 /** Removes what earlier attempts of the same step staged. */
