@@ -20,15 +20,18 @@ export interface Store extends AsyncDisposable {
   pendingMigrations(): Promise<readonly string[]>;
 }
 
-/** A session that lost its worker must not keep a lock: it ends when idle in a transaction, too long in a statement, or cut off. */
-const sessionLimits = '-c idle_in_transaction_session_timeout=60s -c statement_timeout=15min -c tcp_user_timeout=30s';
+/**
+ * A session that lost its worker must not keep a lock: it ends when idle in a transaction, too long in a statement, or cut off. Compiling
+ * the bulk statements (jit) takes longer than they run.
+ */
+const sessionSettings = '-c jit=off -c idle_in_transaction_session_timeout=60s -c statement_timeout=15min -c tcp_user_timeout=30s';
 
 /** `url`: `postgresql://user:password@host:port/database`. */
 export async function openStore(url: string, options: { readonly maxConnections?: number } = {}): Promise<Store> {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.maxConnections ?? 20,
-    options: sessionLimits,
+    options: sessionSettings,
     application_name: 'tidemark',
   });
   // pg reports a dropped idle connection as an event; the next query simply opens another one.

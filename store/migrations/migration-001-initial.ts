@@ -110,7 +110,7 @@ export class Migration001Initial extends Migration {
     this.addSql(`create index unresolved_link_by_target on tidemark.unresolved_link (integration_id, target)`);
 
     this.addSql(`create table tidemark.change (
-      id bigint generated always as identity primary key,
+      id bigint generated always as identity,
       run_id bigint not null,
       object_id bigint not null,
       kind text not null check (kind in ('created', 'updated', 'deactivated', 'deleted', 'restored', 'link-added', 'link-removed')),
@@ -118,11 +118,9 @@ export class Migration001Initial extends Migration {
       after jsonb,
       link text,
       target_id bigint,
-      at timestamptz not null default now()
+      at timestamptz not null default now(),
+      primary key (run_id, id)
     )`);
-    this.addSql(`create index change_by_run on tidemark.change (run_id, id)`);
-    this.addSql(`create index change_by_object on tidemark.change (object_id, id)`);
-    this.addSql(`create index change_by_target on tidemark.change (target_id) where target_id is not null`);
 
     this.addSql(`create table tidemark.quarantine (
       integration_id text collate "C" not null references tidemark.integration,
