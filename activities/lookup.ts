@@ -1,7 +1,7 @@
 import type { RunPlan, Staged } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { insertVerdicts, withdrawHeld } from '../store/sql/insert-verdicts.ts';
-import { planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeVerdicts, planForBulk, verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
@@ -30,7 +30,7 @@ export function lookup(deps: Dependencies) {
         await withdrawHeld(client, attempt, plan, staged);
         return count;
       });
-      if (verdicts > 10_000) await deps.store.pool.query('analyze tidemark.staged_mapping, tidemark.staged_verdict');
+      await analyzeVerdicts(deps.store.pool, verdicts);
       progress(undefined, verdicts);
       return { plan, staged, mappingToken, verdictToken: attempt.token };
     });

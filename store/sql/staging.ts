@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { RunPlan, Staged } from '../../model/run.ts';
-import { fenced, type StepAttempt } from '../fence.ts';
+import { fenced, inTransaction, type StepAttempt } from '../fence.ts';
 
 const stagingTables = ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict'] as const;
 type StagingTable = (typeof stagingTables)[number];
@@ -39,14 +39,27 @@ function isBulk(staged: readonly Staged[]): boolean {
   return staged.reduce((sum, part) => sum + part.items + part.links, 0) > bulkRows;
 }
 
+/** Fresh statistics of what lookup wrote. */
+export async function analyzeVerdicts(pool: pg.Pool, verdicts: number): Promise<void> {
+  if (verdicts > bulkRows) await analyze(pool, 'staged_mapping', 'staged_verdict');
+}
+
 /** Fresh statistics after much was staged; without them the planner takes the tables for empty. */
 export async function analyzeStaging(pool: pg.Pool, staged: readonly Staged[]): Promise<void> {
-  if (isBulk(staged)) await pool.query('analyze tidemark.staged_item, tidemark.staged_link');
+  if (isBulk(staged)) await analyze(pool, 'staged_item', 'staged_link');
 }
 
 /** Fresh statistics of a table that this run has made grow: a first sync would else be planned as if it were empty. */
 export async function analyzeGrown(pool: pg.Pool, table: 'object' | 'link', rowsWritten: number): Promise<void> {
-  if (rowsWritten > bulkRows) await pool.query(`analyze tidemark.${table}`);
+  if (rowsWritten > bulkRows) await analyze(pool, table);
+}
+
+/** A sample of 3,000 rows tells sizes and spread well enough for these plans, in a tenth of the time of the usual one. */
+async function analyze(pool: pg.Pool, ...tables: readonly string[]): Promise<void> {
+  await inTransaction(pool, 'tidemark/analyze', async (client) => {
+    await client.query('set local default_statistics_target = 10');
+    await client.query(`analyze ${tables.map((table) => `tidemark.${table}`).join(', ')}`);
+  });
 }
 
 /**
