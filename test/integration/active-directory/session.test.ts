@@ -77,7 +77,7 @@ describe('connections', () => {
     const settings = { urls: [dc.ldapUrl], bindDn: dc.adminDn, bindPassword: { env: 'PASSWORD' }, baseDn: dc.baseDn, startTls: false };
     const parsed = activeDirectory.settings.safeParse(settings);
     expect(parsed.success).toBe(false);
-    expect(parsed.error?.issues[0]).toMatchObject({ path: ['urls', 0], message: expect.stringContaining('allowPlaintext') });
+    expect(parsed.error?.issues[0]).toMatchObject({ path: ['urls', 0], params: { remedy: expect.stringContaining('allowPlaintext') } });
   });
 
   test('plain ldap:// that was allowed works with a warning', async () => {
