@@ -13,7 +13,7 @@ const referrers = `
       join tidemark.object o on o.integration_id = $4 and o.stream = v.stream and o.source_id = v.source_id and o.deleted_at is null
      where v.run_id = $1 and v.token = $3 and v.links and v.seq > $5 and v.seq <= $6
   ), desired as materialized (
-    select distinct r.id as from_id, l.kind, l.target, t.id as to_id
+    select r.id as from_id, l.kind, l.target, t.id as to_id
       from referrer r
       join tidemark.staged_link l on l.run_id = $1 and l.token = any($2) and l.seq = r.seq and (l.kind = 'member') = $7
       left join tidemark.object t on t.integration_id = $4 and t.source_id = l.target and t.deleted_at is null and t.deactivated_at is null
@@ -40,7 +40,7 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
 
 /**
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
- * Targets that are not stored stay as unresolved links. Removals of the streams in `held` become held rows instead. `links_hash` is
+ * Targets that are not stored stay as unresolved links. Links go in in the order of their key: the index then grows at its end. Removals of the streams in `held` become held rows instead. `links_hash` is
  * written where this phase finishes what the hash covers: nothing of it is held, and the step of the other kinds is enabled.
  * Returns how many links were added and removed.
  */
@@ -60,7 +60,7 @@ export async function applyLinks(
        returning l.from_id, l.kind, l.to_id
      ), added as (
        insert into tidemark.link (from_id, kind, to_id)
-       select d.from_id, d.kind, d.to_id from desired d where d.to_id is not null
+       select d.from_id, d.kind, d.to_id from desired d where d.to_id is not null order by d.from_id, d.kind, d.to_id
        on conflict do nothing
        returning from_id, kind, to_id
      ), parked as (

@@ -13,6 +13,7 @@ export interface Change {
   readonly sourceId: string;
   /** What the change took away or replaced: `{ key, attributes }`, each where it differs; null where the kind has none. */
   readonly before: Readonly<Record<string, unknown>> | null;
+  /** What it put in their place; `{ reason }` for `deleted` and `deactivated`. */
   readonly after: Readonly<Record<string, unknown>> | null;
   /** Set for `link-added` and `link-removed`. */
   readonly link: { readonly kind: string; readonly target: { readonly stream: string; readonly sourceId: string } } | null;

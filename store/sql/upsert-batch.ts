@@ -52,7 +52,7 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
      ), inserted as (
        insert into tidemark.object (integration_id, stream, source_id, key, attributes, source, source_hash, mapping_version)
        select $7, b.stream, b.source_id, b.key, b.attributes, b.source, b.source_hash, b.mapping_version
-         from batch b where b.object_id is null order by b.seq
+         from batch b where b.object_id is null order by b.source_id
        on conflict (integration_id, source_id, stream) do nothing
        returning id, key, attributes
      ), updated as (
