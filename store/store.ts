@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { MikroORM, UnderscoreNamingStrategy } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
@@ -25,6 +26,8 @@ export interface Store extends AsyncDisposable {
  * the bulk statements (jit) takes longer than they run.
  */
 const sessionSettings = '-c jit=off -c idle_in_transaction_session_timeout=60s -c statement_timeout=15min -c tcp_user_timeout=30s';
+
+const closeLimitMs = 5_000;
 
 /** `url`: `postgresql://user:password@host:port/database`. */
 export async function openStore(url: string, options: { readonly maxConnections?: number } = {}): Promise<Store> {
@@ -58,8 +61,12 @@ export async function openStore(url: string, options: { readonly maxConnections?
     migrate: async () => (await orm.migrator.up()).map((migration) => migration.name),
     pendingMigrations: async () => (await orm.migrator.getPending()).map((migration) => migration.name),
     [Symbol.asyncDispose]: async () => {
-      await orm.close(true);
-      if (!pool.ended) await pool.end();
+      const closed = (async () => {
+        await orm.close(true);
+        if (!pool.ended) await pool.end();
+      })();
+      // The pool waits for every connection in use; one that work cut off in the middle still holds must not keep the process from ending.
+      await Promise.race([closed, setTimeout(closeLimitMs, undefined, { ref: false })]);
     },
   };
 }
