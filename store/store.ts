@@ -37,8 +37,9 @@ export async function openStore(url: string, options: { readonly maxConnections?
     options: sessionSettings,
     application_name: 'tidemark',
   });
-  // pg reports a dropped idle connection as an event; the next query simply opens another one.
+  // pg reports a dropped connection as an event too, which would end the process; the query in flight fails, the next opens another one.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const orm = await MikroORM.init({
     driver: PostgreSqlDriver,
     dbName: new URL(url).pathname.slice(1),
@@ -66,6 +67,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         if (!pool.ended) await pool.end();
       })();
       // The pool waits for every connection in use; one that work cut off in the middle still holds must not keep the process from ending.
+      closed.catch(() => undefined);
       await Promise.race([closed, setTimeout(closeLimitMs, undefined, { ref: false })]);
     },
   };
