@@ -9,7 +9,7 @@ import { attemptOf, step } from './step.ts';
 
 /**
  * Deletes or deactivates what is gone, absent or out of scope. Each stream's deletions are one plan: beyond a limit the whole plan is held,
- * and an empty complete listing over stored objects always is.
+ * and so it is where the re-read step left absent objects unread because they exceeded one, whatever was created since.
  */
 export function cleanup(deps: Dependencies) {
   return async (rows: StagedRows): Promise<void> => {
@@ -22,9 +22,10 @@ export function cleanup(deps: Dependencies) {
         await planForBulk(client, rows.staged);
         await verifyStaged(client, rows.plan, rows.staged);
         const held: Record<string, string> = {};
-        for (const { stream, candidates, active } of await countDeletions(client, rows)) {
-          const verdict = judgePlan({ candidates, active, limits, emptyListing: listedNothing(rows, stream) });
-          if (verdict.held) held[stream] = verdict.reason;
+        for (const { stream, candidates, active, unread } of await countDeletions(client, rows)) {
+          const verdict = judgePlan({ candidates, active, limits, emptyListing: false });
+          const reason = unread ?? (verdict.held ? verdict.reason : undefined);
+          if (reason !== undefined) held[stream] = reason;
         }
         await holdDeletions(client, rows, held);
         progress(undefined, await applyDeletions(client, rows, action, held));
@@ -39,9 +40,4 @@ export function cleanup(deps: Dependencies) {
       });
     });
   };
-}
-
-function listedNothing({ plan, staged }: StagedRows, stream: string): boolean {
-  const complete = plan.streams.some((candidate) => candidate.stream === stream && candidate.mode === 'complete');
-  return complete && staged.filter((part) => part.stream === stream).every((part) => part.read === 0);
 }

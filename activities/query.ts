@@ -1,4 +1,5 @@
 import type { ReadEnd } from '../connectors/connector.ts';
+import { TidemarkFailure } from '../model/failure.ts';
 import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
@@ -38,14 +39,26 @@ export function query(deps: Dependencies) {
       let objects = 0;
       const end = await eachPage(pages, async (items) => {
         await writer.write(items);
-        objects += items.length;
+        objects += items.filter((item) => item.kind === 'object').length;
         progress(stream, objects);
       }).catch((error: unknown) => {
         throw inIntegration(error, integration, stream);
       });
+      if (mode === 'complete') requireSeal(end, { plan, stream, objects });
       return writer.finish(end.covers === 'listing');
     });
   };
+}
+
+/** A complete read counts only with a seal of the run's own server over exactly the objects that came; without one nothing is absent. */
+function requireSeal(end: ReadEnd, { plan, stream, objects }: QueryRequest & { readonly objects: number }): void {
+  if (end.covers === 'listing' && end.seal.objects === objects && end.seal.server.id === plan.server.id) return;
+  const { integration } = plan.claim;
+  throw new TidemarkFailure(
+    'ListingIncomplete',
+    `Integration ${integration}, stream ${stream}: the listing of ${objects} objects ended without proof that it was complete.`,
+    { integration, stream, remedy: 'Nothing was deleted and no marker moved. If it happens again, report it with the connector.' },
+  );
 }
 
 /** Reads the next page while the last one is being staged: at most two pages are in memory. */

@@ -91,13 +91,13 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
   const doubtful = new Set(unmatched);
   if (plan.steps.cleanup && absent.length > 0) {
     const config = await deps.configuration(plan.configId);
-    const { held } = judgePlan({
+    const verdict = judgePlan({
       candidates: absent.length,
       active: await countActive(deps.store.pool, plan.claim.integration, stream),
       limits: config.steps.cleanup.limits,
       emptyListing: staged.every((part) => part.stream !== stream || part.read === 0),
     });
-    if (held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id })));
+    if (verdict.held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id, reason: verdict.reason })));
     else for (const id of absent) doubtful.add(id);
   }
   const ids = [...new Set([...doubtful, ...referrers])];

@@ -5,18 +5,19 @@ import type { StagedRows } from './upsert-batch.ts';
 export interface DeletionCounts {
   readonly stream: string;
   readonly candidates: number;
-  readonly unknown: number;
   /** Active objects of the stream. */
   readonly active: number;
+  /** Why absent objects were not read again by id, and are therefore not believed; null if there are none. */
+  readonly unread: string | null;
 }
 
 /** Size of each stream's deletion plan. */
 export async function countDeletions(client: pg.ClientBase, rows: StagedRows): Promise<readonly DeletionCounts[]> {
-  const { rows: counts } = await client.query<{ stream: string; candidates: string; unknown: string; active: string }>(
-    `select c.stream, c.candidates, c.unknown,
+  const { rows: counts } = await client.query<{ stream: string; candidates: string; unread: string | null; active: string }>(
+    `select c.stream, c.candidates, c.unread,
             (select count(*) from tidemark.object o
               where o.integration_id = $3 and o.stream = c.stream and o.deleted_at is null and o.deactivated_at is null) as active
-       from (select v.stream, count(*) filter (where v.verdict <> 'unknown') as candidates, count(*) filter (where v.verdict = 'unknown') as unknown
+       from (select v.stream, count(*) filter (where v.verdict <> 'unknown') as candidates, max(v.reason) filter (where v.verdict = 'absent') as unread
                from tidemark.staged_verdict v
               where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope', 'unknown')
               group by v.stream) c`,
@@ -25,8 +26,8 @@ export async function countDeletions(client: pg.ClientBase, rows: StagedRows): P
   return counts.map((row) => ({
     stream: row.stream,
     candidates: Number(row.candidates),
-    unknown: Number(row.unknown),
     active: Number(row.active),
+    unread: row.unread,
   }));
 }
 

@@ -40,6 +40,8 @@ export class ScriptedSource {
   stallAfterPages = 0;
   /** Called when a read is about to fail as told. */
   onFailure: () => void = () => undefined;
+  /** By how many objects a seal is wrong. */
+  sealError = 0;
   serverId = 'server-1';
   /** Sessions that are reading now; more than one of a kind at once is what exclusion must prevent. */
   readonly open = new Set<string>();
@@ -178,12 +180,13 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
           ? { valid: false, reason: 'it is ahead of the source' }
           : { valid: true },
     async *readAll(stream) {
+      const extra = stream === 'users' ? source.extraItems.filter((item) => item.kind === 'object').length : 0;
       const live = ofStream(stream).filter(([, entry]) => !entry.gone);
       yield* pages(
         `complete ${stream}`,
         live.map(([id, entry]) => object(id, entry)),
       );
-      return { covers: 'listing', seal: { objects: live.length, server } };
+      return { covers: 'listing', seal: { objects: live.length + source.sealError + extra, server } };
     },
     async *readChanges(stream, since) {
       const changed = ofStream(stream).filter(([, entry]) => entry.usn >= Number(since.position));

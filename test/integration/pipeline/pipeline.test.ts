@@ -233,6 +233,30 @@ describe('absence', () => {
     expect(await objectsOf(tidemark.store, id)).toHaveLength(4);
   });
 
+  it('beyond a limit is held even if hires of the same run dilute the percentage', async () => {
+    const { id, source } = await integrate('diluted', '{ cleanup: { limits: { count: 100, percent: 10, floor: 1 } } }');
+    fill(source, 12);
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.remove('u11');
+    source.remove('u12');
+    for (let n = 13; n <= 40; n++) source.put('users', `u${n}`, person(n), { manager: [] });
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run?.streams.users).toMatchObject({ created: 28, deleted: 0, held: 2 });
+  });
+
+  it('is not believed from a listing whose seal does not fit', async () => {
+    const { id, source } = await integrate('seal');
+    fill(source, 3);
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.remove('u3');
+    source.sealError = 1;
+    expect(await tidemark.sync({ integration: id, mode: 'complete' })).toMatchObject({
+      outcome: 'failed',
+      failure: { type: 'ListingIncomplete' },
+    });
+    expect(await objectsOf(tidemark.store, id)).toHaveLength(4);
+  });
+
   it('of memberships beyond a limit is held, the rest of the list applied', async () => {
     const { id, source } = await integrate('members', '{ membership: { limits: { count: 2, percent: 100, floor: 1 } } }');
     fill(source, 5);
