@@ -29,8 +29,8 @@ export function membership(deps: Dependencies) {
         }
         return limited;
       });
-      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, which: 'links', context }, (after, upTo) =>
-        fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'members', after, upTo, held)),
+      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, phase: 'members', context }, (after, upTo) =>
+        fenced(pool, attempt, 'shared', (client) => applyLinks(client, rows, 'members', after, upTo, held)),
       );
       await fenced(pool, attempt, 'exclusive', async (client) => {
         await planForBulk(client, rows.staged);

@@ -1,9 +1,9 @@
 import type { ReadEnd } from '../connectors/connector.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { stagingWriter } from '../store/staging-writer.ts';
+import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
 import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
 import { attemptOf, step } from './step.ts';
@@ -37,7 +37,7 @@ export function query(deps: Dependencies) {
       const { stored, next, mode } = streamPlan;
       const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
       let objects = 0;
-      const end = await eachPage(pages, async (items) => {
+      const end = await eachAhead(pages, async (items) => {
         await writer.write(items);
         objects += items.filter((item) => item.kind === 'object').length;
         progress(stream, objects);
@@ -59,25 +59,4 @@ function requireSeal(end: ReadEnd, { plan, stream, objects }: QueryRequest & { r
     `Integration ${integration}, stream ${stream}: the listing of ${objects} objects ended without proof that it was complete.`,
     { integration, stream, remedy: 'Nothing was deleted and no marker moved. If it happens again, report it with the connector.' },
   );
-}
-
-/** Reads the next page while the last one is being staged: at most two pages are in memory. */
-async function eachPage(
-  pages: AsyncGenerator<readonly Item[], ReadEnd>,
-  stage: (items: readonly Item[]) => Promise<void>,
-): Promise<ReadEnd> {
-  let staging: Promise<void> = Promise.resolve();
-  try {
-    for (;;) {
-      const page = await pages.next();
-      await staging;
-      if (page.done) return page.value;
-      staging = stage(page.value);
-      // Awaited above in the next round; without this a failure meanwhile would count as unhandled.
-      staging.catch(() => undefined);
-    }
-  } finally {
-    await staging.catch(() => undefined);
-    await pages.return({ covers: 'changes' });
-  }
 }

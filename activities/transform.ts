@@ -1,8 +1,10 @@
+import type pg from 'pg';
 import type { SourceAttributes } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { copyRow, copyRows } from '../store/copy.ts';
 import { fenced } from '../store/fence.ts';
 import { dropEarlierAttempts, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
+import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
 import { mappingOf, streamOf } from './source.ts';
 import { attemptOf, step } from './step.ts';
@@ -13,7 +15,7 @@ export interface TransformRequest {
 }
 
 /** Items mapped in one go. */
-const batchSize = 2_000;
+const batchSize = 1_000;
 
 const columns = ['run_id', 'token', 'seq', 'kind', 'attributes', 'reason'];
 
@@ -31,25 +33,9 @@ export function transform(deps: Dependencies) {
       await verifyStaged(pool, plan, staged);
       await dropEarlierAttempts(pool, attempt, ['staged_mapping']);
       const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
-      let after = '-1';
       let objects = 0;
-      for (;;) {
+      await eachAhead(stagedObjects(pool, runId, staged), async (rows) => {
         signal.throwIfAborted();
-        const { rows } = await pool.query<{
-          seq: string;
-          stream: string;
-          source_id: string;
-          key: string | null;
-          attributes: SourceAttributes;
-        }>(
-          `select seq, stream, source_id, key, attributes
-             from tidemark.staged_item
-            where run_id = $1 and token = any($2) and kind = 'object' and seq > $3
-            order by seq limit $4`,
-          [runId, stagedTokens(staged), after, batchSize],
-        );
-        const last = rows.at(-1);
-        if (!last) return attempt.token;
         const mapped = rows.map((row) => {
           const result = mappings.get(row.stream)?.evaluate({ id: row.source_id, key: row.key ?? '', source: row.attributes });
           if (!result) throw new Error(`staged stream ${row.stream} is not in the plan`);
@@ -63,10 +49,34 @@ export function transform(deps: Dependencies) {
           ]);
         });
         await fenced(pool, attempt, 'shared', (client) => copyRows(client, 'staged_mapping', columns, mapped));
-        after = last.seq;
         objects += rows.length;
-        progress(last.stream, objects);
-      }
+        progress(rows.at(-1)?.stream, objects);
+      });
+      return attempt.token;
     });
   };
+}
+
+interface StagedObject {
+  readonly seq: string;
+  readonly stream: string;
+  readonly source_id: string;
+  readonly key: string | null;
+  readonly attributes: SourceAttributes;
+}
+
+/** The staged objects in the order they were read, batch by batch. */
+async function* stagedObjects(pool: pg.Pool, runId: string, staged: readonly Staged[]): AsyncGenerator<readonly StagedObject[], void> {
+  let after: string | undefined = '-1';
+  while (after !== undefined) {
+    const { rows }: pg.QueryResult<StagedObject> = await pool.query<StagedObject>(
+      `select seq, stream, source_id, key, attributes
+         from tidemark.staged_item
+        where run_id = $1 and token = any($2) and kind = 'object' and seq > $3
+        order by seq limit $4`,
+      [runId, stagedTokens(staged), after, batchSize],
+    );
+    if (rows.length > 0) yield rows;
+    after = rows.length < batchSize ? undefined : rows.at(-1)?.seq;
+  }
 }

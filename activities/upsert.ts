@@ -1,7 +1,7 @@
 import { fenced } from '../store/fence.ts';
 import { applyLinks, resolveArrivals } from '../store/sql/apply-links.ts';
 import { analyzeGrown, planForBulk, verifyStaged } from '../store/sql/staging.ts';
-import { applyQuarantine, nextBatch, type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
+import { applyQuarantine, type LinkPhase, nextBatch, type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, type StepContext, step } from './step.ts';
 
@@ -18,13 +18,13 @@ export function upsert(deps: Dependencies) {
         await planForBulk(client, rows.staged);
         await applyQuarantine(client, rows);
       });
-      const objects = await eachBatch(deps, { rows, batchSize, which: 'objects', context }, (after, upTo) =>
-        fenced(pool, attempt, 'exclusive', (client) => upsertBatch(client, rows, after, upTo)),
+      const objects = await eachBatch(deps, { rows, batchSize, phase: 'objects', context }, (after, upTo) =>
+        fenced(pool, attempt, 'shared', (client) => upsertBatch(client, rows, after, upTo)),
       );
       await analyzeGrown(pool, 'object', objects);
       if (!rows.plan.steps.lookup) return;
-      const links = await eachBatch(deps, { rows, batchSize, which: 'links', context }, (after, upTo) =>
-        fenced(pool, attempt, 'exclusive', (client) => applyLinks(client, rows, 'others', after, upTo)),
+      const links = await eachBatch(deps, { rows, batchSize, phase: 'others', context }, (after, upTo) =>
+        fenced(pool, attempt, 'shared', (client) => applyLinks(client, rows, 'others', after, upTo)),
       );
       await analyzeGrown(pool, 'link', links);
       await fenced(pool, attempt, 'exclusive', async (client) => {
@@ -38,24 +38,45 @@ export function upsert(deps: Dependencies) {
 interface Batches {
   readonly rows: StagedRows;
   readonly batchSize: number;
-  readonly which: 'objects' | 'links';
+  readonly phase: 'objects' | LinkPhase;
   readonly context: StepContext;
 }
 
-/** Calls `apply` with the bounds of one batch after the other; stops between batches when cancelled. Returns the sum of what it returned. */
+/** Batches of one step that are applied at the same time: their objects are different ones. */
+const sideBySide = 2;
+
+/**
+ * Calls `apply` with the bounds of each batch, two batches at a time; stops between batches when cancelled or when one has failed. Returns
+ * the sum of what it returned, when all have ended.
+ */
 export async function eachBatch(
   deps: Dependencies,
-  { rows, batchSize, which, context }: Batches,
+  { rows, batchSize, phase, context }: Batches,
   apply: (after: string, upTo: string) => Promise<number>,
 ): Promise<number> {
-  let after = '-1';
+  let bound: Promise<string | null> = Promise.resolve('-1');
+  let failed = false;
+  let batches = 0;
   let written = 0;
-  for (let batch = 1; ; batch++) {
-    context.signal.throwIfAborted();
-    const upTo = await nextBatch(deps.store.pool, rows, after, batchSize, which);
-    if (upTo === null) return written;
-    written += await apply(after, upTo);
-    after = upTo;
-    context.progress(undefined, batch * batchSize);
-  }
+  const lane = async () => {
+    while (!failed) {
+      context.signal.throwIfAborted();
+      const start = bound;
+      const end = start.then((after) => (after === null ? null : nextBatch(deps.store.pool, rows, after, batchSize, phase)));
+      bound = end;
+      const [after, upTo] = await Promise.all([start, end]);
+      if (after === null || upTo === null) return;
+      written += await apply(after, upTo);
+      context.progress(undefined, ++batches * batchSize);
+    }
+  };
+  const lanes = Array.from({ length: sideBySide }, () =>
+    lane().catch((error: unknown) => {
+      failed = true;
+      throw error;
+    }),
+  );
+  await Promise.allSettled(lanes);
+  await Promise.all(lanes);
+  return written;
 }

@@ -36,7 +36,8 @@ export interface DirectoryConnection extends AsyncDisposable {
   /** All entries of a small result. A base that does not exist gives an empty list if `missing` says so. */
   search(search: Search, missing?: 'fail' | 'empty'): Promise<readonly SearchEntry[]>;
   /**
-   * Entries page by page, ended by an empty cookie and nothing else (RFC 2696 3): a page without entries may be followed by full ones.
+   * Entries page by page, ended by an empty cookie and nothing else (RFC 2696 3): a page without entries may be followed by full ones. One
+   * page is asked for ahead.
    * A limit or a referral fails with `ListingIncomplete`. A base that does not exist gives nothing if `missing` says so.
    */
   pages(search: Search, pageSize: number, missing?: 'fail' | 'empty'): AsyncGenerator<readonly SearchEntry[], void>;
@@ -132,10 +133,15 @@ export async function connect(
       return response.searchEntries;
     },
     async *pages(search, pageSize, missing = 'fail') {
-      let cookie: Buffer | undefined;
-      do {
-        const paging = new PagedResultsControl({ critical: true, value: { size: pageSize, ...(cookie === undefined ? {} : { cookie }) } });
-        const response = await request(search, paging);
+      const ask = (cookie?: Buffer): Promise<SearchResponse> => {
+        const asked = request(search, new PagedResultsControl({ critical: true, value: { size: pageSize, ...(cookie && { cookie }) } }));
+        // A page that was asked for ahead may never be awaited.
+        asked.catch(() => undefined);
+        return asked;
+      };
+      let next: Promise<SearchResponse> | undefined = ask();
+      while (next !== undefined) {
+        const response: SearchResponse = await next;
         if (response.status === resultCodes.noSuchObject && missing === 'empty') return;
         if (response.status !== resultCodes.success) throw requestFailure(host, search.what, response.status, response.errorMessage);
         if (response.searchReferences.length > 0) throw requestFailure(host, search.what, resultCodes.referral, '');
@@ -145,9 +151,11 @@ export async function connect(
             remedy: 'Use this connector with Active Directory or Samba only, and not through a proxy that drops controls.',
           });
         }
-        cookie = answer.value.cookie !== undefined && answer.value.cookie.length > 0 ? answer.value.cookie : undefined;
+        // The server works on the next page while this one is used.
+        const { cookie } = answer.value;
+        next = cookie !== undefined && cookie.length > 0 ? ask(cookie) : undefined;
         if (response.searchEntries.length > 0) yield response.searchEntries;
-      } while (cookie !== undefined);
+      }
     },
     [Symbol.asyncDispose]: close,
   };

@@ -143,7 +143,7 @@ const integrationSchema = z.strictObject({
       upsert: z
         .strictObject({
           enabled: enabled('Write objects. Without it no marker moves.'),
-          batchSize: z.int().min(1).max(100_000).default(5_000).describe('Objects written by one statement.'),
+          batchSize: z.int().min(1).max(100_000).default(5_000).describe('Objects, or their links, written by one statement.'),
         })
         .prefault({})
         .describe('Writes what is new or changed.'),

@@ -82,7 +82,6 @@ export class Migration001Initial extends Migration {
       attributes jsonb not null,
       source jsonb not null,
       source_hash bytea,
-      links_hash bytea,
       mapping_version text not null,
       created_at timestamptz not null default now(),
       updated_at timestamptz not null default now(),
@@ -100,6 +99,11 @@ export class Migration001Initial extends Migration {
       primary key (from_id, kind, to_id)
     )`);
     this.addSql(`create index link_by_target on tidemark.link (to_id)`);
+    // Apart from the object: it is written after the links, and writing an object's row anew costs as much as inserting it.
+    this.addSql(`create table tidemark.links_state (
+      object_id bigint primary key,
+      links_hash bytea not null
+    )`);
     this.addSql(`create table tidemark.unresolved_link (
       from_id bigint not null,
       kind text collate "C" not null,
@@ -193,6 +197,7 @@ export class Migration001Initial extends Migration {
       object_id bigint,
       verdict text not null,
       links boolean not null,
+      members boolean not null,
       reason text
     )`);
     this.addSql(`create index staged_verdict_by_run on tidemark.staged_verdict (run_id, seq)`);

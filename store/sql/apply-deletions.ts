@@ -52,7 +52,7 @@ export async function holdDeletions(client: pg.ClientBase, rows: StagedRows, hel
 
 /**
  * Applies the plan of all streams but the held ones: marks objects deleted, or deactivates them, removes their links, and parks links to
- * them as unresolved with the referrers' `links_hash` nulled, so that a return is never linked blindly.
+ * them as unresolved with the referrers' links hash dropped, so that a return is never linked blindly.
  */
 export async function applyDeletions(
   client: pg.ClientBase,
@@ -72,7 +72,7 @@ export async function applyDeletions(
               deleted_reason = case when $4 = 'delete' then d.verdict end,
               deactivated_at = case when $4 = 'deactivate' then now() end,
               attributes = case when $4 = 'deactivate' then o.attributes || '{"active": false}' else o.attributes end,
-              source_hash = null, links_hash = null, updated_at = now()
+              source_hash = null, updated_at = now()
          from doomed d where o.id = d.id
      ), cut as (
        delete from tidemark.link l
@@ -92,7 +92,9 @@ export async function applyDeletions(
      ), forgotten as (
        delete from tidemark.unresolved_link u using doomed d where u.from_id = d.id
      ), unhashed as (
-       update tidemark.object o set links_hash = null from (select distinct i.from_id from incoming i) r where o.id = r.from_id
+       delete from tidemark.links_state s
+        using (select d.id from doomed d union select i.from_id from incoming i) r
+        where s.object_id = r.id
      ), released as (
        delete from tidemark.held_deletion h using doomed d where h.object_id = d.id or h.target_id = d.id
      ), cut_changes as (

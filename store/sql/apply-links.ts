@@ -1,27 +1,35 @@
 import type pg from 'pg';
 import { stagedTokens } from './staging.ts';
-import type { StagedRows } from './upsert-batch.ts';
+import type { LinkPhase, StagedRows } from './upsert-batch.ts';
 
-/** Member links are applied by the membership step, all others by upsert. */
-export type LinkPhase = 'members' | 'others';
-
+/**
+ * Looks up stored rows by their keys, one by one (`lateral ... offset 0` keeps the planner to that): what a batch costs then does not depend
+ * on how much is stored.
+ */
 const referrers = `
   referrer as materialized (
-    select o.id, o.stream, v.seq, i.link_kinds, i.links_hash
+    select o.id, o.stream, v.seq, v.members, i.link_kinds, i.links_hash
       from tidemark.staged_verdict v
-      join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq
-      join tidemark.object o on o.integration_id = $4 and o.stream = v.stream and o.source_id = v.source_id and o.deleted_at is null
-     where v.run_id = $1 and v.token = $3 and v.links and v.seq > $5 and v.seq <= $6
+      join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq > $5 and i.seq <= $6
+      cross join lateral (
+        select s.id, s.stream from tidemark.object s
+         where s.integration_id = $4 and s.source_id = v.source_id and s.stream = v.stream and s.deleted_at is null offset 0) o
+     where v.run_id = $1 and v.token = $3 and v.links and (v.members or not $7) and v.seq > $5 and v.seq <= $6
   ), desired as materialized (
     select r.id as from_id, l.kind, l.target, t.id as to_id
       from referrer r
-      join tidemark.staged_link l on l.run_id = $1 and l.token = any($2) and l.seq = r.seq and (l.kind = 'member') = $7
-      left join tidemark.object t on t.integration_id = $4 and t.source_id = l.target and t.deleted_at is null and t.deactivated_at is null
-  ), surplus as materialized (
-    select l.from_id, l.kind, l.to_id, r.stream
+      join tidemark.staged_link l on l.run_id = $1 and l.token = any($2) and l.seq = r.seq and l.seq > $5 and l.seq <= $6 and (l.kind = 'member') = $7
+      left join lateral (
+        select s.id from tidemark.object s
+         where s.integration_id = $4 and s.source_id = l.target and s.deleted_at is null and s.deactivated_at is null offset 0) t on true
+  ), stored as materialized (
+    select l.ctid as place, l.from_id, l.kind, l.to_id, r.stream
       from referrer r
-      join tidemark.link l on l.from_id = r.id and l.kind = any(r.link_kinds) and (l.kind = 'member') = $7
-     where not exists (select 1 from desired d where d.from_id = l.from_id and d.kind = l.kind and d.to_id = l.to_id)
+      cross join lateral (
+        select s.ctid, s.* from tidemark.link s where s.from_id = r.id and s.kind = any(r.link_kinds) and (s.kind = 'member') = $7 offset 0) l
+  ), surplus as materialized (
+    select s.* from stored s
+     where not exists (select 1 from desired d where d.from_id = s.from_id and d.kind = s.kind and d.to_id = s.to_id)
   )`;
 
 function parameters(rows: StagedRows, phase: LinkPhase, after: string, upTo: string): unknown[] {
@@ -40,8 +48,9 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
 
 /**
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
- * Targets that are not stored stay as unresolved links. Links go in in the order of their key: the index then grows at its end. Removals of the streams in `held` become held rows instead. `links_hash` is
- * written where this phase finishes what the hash covers: nothing of it is held, and the step of the other kinds is enabled.
+ * Targets that are not stored stay as unresolved links. Links go in in the order of their key: the index then grows at its end. Removals of
+ * the streams in `held` become held rows instead. The links hash is written where this phase finishes what it covers: nothing of it is held,
+ * and the step of the other kinds is enabled.
  * Returns how many links were added and removed.
  */
 export async function applyLinks(
@@ -55,13 +64,14 @@ export async function applyLinks(
   const { rowCount } = await client.query(
     `with ${referrers},
      removed as (
-       delete from tidemark.link l using surplus s
-        where l.from_id = s.from_id and l.kind = s.kind and l.to_id = s.to_id and not $8::jsonb ? s.stream
+       delete from tidemark.link l where l.ctid = any(array(select s.place from surplus s where not $8::jsonb ? s.stream))
        returning l.from_id, l.kind, l.to_id
      ), added as (
        insert into tidemark.link (from_id, kind, to_id)
-       select d.from_id, d.kind, d.to_id from desired d where d.to_id is not null order by d.from_id, d.kind, d.to_id
-       on conflict do nothing
+       select distinct d.from_id, d.kind, d.to_id from desired d
+        where d.to_id is not null
+          and not exists (select 1 from stored s where s.from_id = d.from_id and s.kind = d.kind and s.to_id = d.to_id)
+        order by d.from_id, d.kind, d.to_id
        returning from_id, kind, to_id
      ), parked as (
        insert into tidemark.unresolved_link (from_id, kind, target, integration_id)
@@ -79,11 +89,14 @@ export async function applyLinks(
        delete from tidemark.held_deletion h using surplus s
         where h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and not $8::jsonb ? s.stream
      ), finished as (
-       update tidemark.object o set links_hash = case when blocked.is or not $9 then null else r.links_hash end
-         from referrer r
-         cross join lateral (
-           select exists (select 1 from surplus s where s.from_id = r.id and $8::jsonb ? s.stream) as is) blocked
-        where o.id = r.id and ('member' = any(r.link_kinds)) = $7
+       select r.id, r.links_hash,
+              $9 and not exists (select 1 from surplus s where s.from_id = r.id and $8::jsonb ? s.stream) as whole
+         from referrer r where r.members = $7
+     ), hashed as (
+       insert into tidemark.links_state (object_id, links_hash) select f.id, f.links_hash from finished f where f.whole order by f.id
+       on conflict (object_id) do update set links_hash = excluded.links_hash
+     ), unhashed as (
+       delete from tidemark.links_state s using finished f where s.object_id = f.id and not f.whole
      )
      insert into tidemark.change (run_id, object_id, kind, link, target_id)
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a

@@ -44,15 +44,19 @@ export async function insertVerdicts(
                 else w.kind
               end as verdict,
               w.kind = 'object' and w.link_kinds is not null and $8
-                and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or o.links_hash is distinct from w.links_hash) as links
+                and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or o.links_hash is distinct from w.links_hash) as links,
+              coalesce('member' = any(w.link_kinds), false) as members
          from winner w
-         left join tidemark.object o on o.integration_id = $4 and o.stream = w.stream and o.source_id = w.source_id
+         left join lateral (
+           select s.id, s.source_hash, s.mapping_version, s.deleted_at, s.deactivated_at, l.links_hash
+             from tidemark.object s left join tidemark.links_state l on l.object_id = s.id
+            where s.integration_id = $4 and s.source_id = w.source_id and s.stream = w.stream offset 0) o on true
          left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $5 and m.seq = w.seq
          cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
         where w.kind <> 'present'
      )
-     insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, object_id, verdict, links, reason)
-     select $1, $3, j.seq, j.stream, j.source_id, j.object_id, j.verdict, j.links and j.verdict in ('new', 'changed', 'restored', 'unchanged'), j.reason
+     insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, object_id, verdict, links, members, reason)
+     select $1, $3, j.seq, j.stream, j.source_id, j.object_id, j.verdict, j.links and j.verdict in ('new', 'changed', 'restored', 'unchanged'), j.members, j.reason
        from judged j
       where j.verdict is not null`,
     [

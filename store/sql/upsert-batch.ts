@@ -10,21 +10,39 @@ export interface StagedRows {
   readonly verdictToken: string;
 }
 
-/** The number that ends the next batch of verdicts after `after`; null if there are none. `links`: only objects whose links differ. */
+/** Member links are applied by the membership step, all others by upsert. */
+export type LinkPhase = 'members' | 'others';
+
+const inPhase: Readonly<Record<'objects' | LinkPhase, string>> = {
+  objects: `v.verdict in ('new', 'changed', 'restored')`,
+  members: 'v.links and v.members',
+  others: 'v.links',
+};
+
+/**
+ * The number that ends the next batch of verdicts after `after`; null if there are none. A batch has at most `batchSize` objects, and ends
+ * with the object that brings its links to that number.
+ */
 export async function nextBatch(
   client: pg.Pool | pg.ClientBase,
   rows: StagedRows,
   after: string,
   batchSize: number,
-  which: 'objects' | 'links',
+  phase: 'objects' | LinkPhase,
 ): Promise<string | null> {
-  const condition = which === 'links' ? 'v.links' : `v.verdict in ('new', 'changed', 'restored')`;
   const { rows: found } = await client.query<{ seq: string | null }>(
-    `select max(b.seq) as seq
-       from (select v.seq from tidemark.staged_verdict v
-              where v.run_id = $1 and v.token = $2 and v.seq > $3 and ${condition}
-              order by v.seq limit $4) b`,
-    [rows.plan.claim.runId, rows.verdictToken, after, batchSize],
+    `with objects as (
+       select max(b.seq) as seq
+         from (select v.seq from tidemark.staged_verdict v
+                where v.run_id = $1 and v.token = $2 and v.seq > $3 and ${inPhase[phase]}
+                order by v.seq limit $4) b
+     ), links as (
+       select l.seq from tidemark.staged_link l
+        where $6 and l.run_id = $1 and l.token = any($5) and l.seq > $3 and (l.kind = 'member') = $7
+        order by l.seq offset $4 limit 1
+     )
+     select least(o.seq, l.seq) as seq from objects o left join links l on true where o.seq is not null`,
+    [rows.plan.claim.runId, rows.verdictToken, after, batchSize, stagedTokens(rows.staged), phase !== 'objects', phase === 'members'],
   );
   return found[0]?.seq ?? null;
 }
@@ -41,27 +59,28 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
        select v.seq, v.object_id, v.stream, v.source_id, i.key, i.attributes as source, i.source_hash,
               coalesce(m.attributes, i.attributes) as attributes, $8::jsonb ->> v.stream as mapping_version
          from tidemark.staged_verdict v
-         join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq
-         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $3 and m.seq = v.seq
+         join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq > $5 and i.seq <= $6
+         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $3 and m.seq = v.seq and m.seq > $5 and m.seq <= $6
         where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored')
      ), prior as materialized (
        select o.id, o.key, o.attributes, o.deleted_at, o.deactivated_at, b.seq
-         from batch b join tidemark.object o on o.id = b.object_id
+         from batch b cross join lateral (select s.* from tidemark.object s where s.id = b.object_id offset 0) o
         where o.source_hash is distinct from b.source_hash or o.mapping_version <> b.mapping_version
            or o.deleted_at is not null or o.deactivated_at is not null
      ), inserted as (
        insert into tidemark.object (integration_id, stream, source_id, key, attributes, source, source_hash, mapping_version)
        select $7, b.stream, b.source_id, b.key, b.attributes, b.source, b.source_hash, b.mapping_version
-         from batch b where b.object_id is null order by b.source_id
-       on conflict (integration_id, source_id, stream) do nothing
+         from batch b left join lateral (
+           select true as is from tidemark.object s
+            where s.integration_id = $7 and s.source_id = b.source_id and s.stream = b.stream offset 0) here on true
+        where b.object_id is null and here.is is null order by b.source_id
        returning id, key, attributes
      ), updated as (
        update tidemark.object o
           set key = b.key, attributes = b.attributes, source = b.source, source_hash = b.source_hash, mapping_version = b.mapping_version,
-              updated_at = now(), deleted_at = null, deleted_reason = null, deactivated_at = null,
-              links_hash = case when p.deleted_at is null and p.deactivated_at is null then o.links_hash end
+              updated_at = now(), deleted_at = null, deleted_reason = null, deactivated_at = null
          from prior p join batch b on b.seq = p.seq
-        where o.id = p.id
+        where o.id = p.id and o.id = any(array(select p.id from prior p))
        returning o.id, o.key, o.attributes
      )
      insert into tidemark.change (run_id, object_id, kind, before, after)

@@ -52,6 +52,13 @@ async function stagedRows(): Promise<number> {
   return Number(rows[0].n);
 }
 
+/** The numbers of attempts that the activities of the last run took. */
+async function attemptsOf(id: string): Promise<ReadonlySet<number>> {
+  const { events } = await tidemark.temporal.client.workflow.getHandle(`sync/${id}`).fetchHistory();
+  const started = (events ?? []).flatMap((event) => event.activityTaskStartedEventAttributes ?? []);
+  return new Set(started.map(({ attempt }) => attempt ?? 0));
+}
+
 async function changesOf(run: string): Promise<readonly string[]> {
   const { rows } = await tidemark.store.pool.query(
     `select c.kind || ' ' || o.source_id || coalesce(' ' || c.link || ' ' || t.source_id, '') as change
@@ -89,6 +96,26 @@ describe('a first sync', () => {
     ]);
     expect(await stagedRows()).toBe(0);
     expect(await positions(id)).toEqual({ users: '3', groups: '3' });
+  });
+
+  it.each([1, 2, 7])('gives the same in batches of %i as in one, each row written once', async (batchSize) => {
+    const changedWith = async (name: string, size: number) => {
+      const { id, source } = await integrate(name, `{ upsert: { batchSize: ${size} } }`);
+      fill(source, 9);
+      source.put('groups', 'g2', { cn: 'Group 2' }, { member: ['g1', 'u9', 'u3'] });
+      const first = await tidemark.sync({ integration: id, mode: 'complete' });
+      for (let n = 2; n <= 8; n++) source.put('users', `u${n}`, person(n, { department: 'Sales' }), { manager: ['u9'] });
+      source.put('groups', 'g1', { cn: 'Group 1' }, { member: ['u1', 'u9'] });
+      source.put('groups', 'g2', { cn: 'Group 2' }, { member: ['g1'] });
+      const second = await tidemark.sync({ integration: id, mode: 'delta' });
+      const runs = [first, second].map(({ run }) => run?.id as string);
+      return { id, objects: await objectsOf(tidemark.store, id), changes: await Promise.all(runs.map(changesOf)) };
+    };
+    const inOne = await changedWith(`one-batch-${batchSize}`, 5_000);
+    const inMany = await changedWith(`batches-of-${batchSize}`, batchSize);
+    expect(inMany.objects).toEqual(inOne.objects);
+    expect(inMany.changes).toEqual(inOne.changes);
+    expect(await attemptsOf(inMany.id)).toEqual(new Set([1]));
   });
 });
 
