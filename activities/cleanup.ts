@@ -2,7 +2,7 @@ import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
 import { purgeDeleted } from '../store/sql/purge-deleted.ts';
-import { planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
@@ -19,7 +19,6 @@ export function cleanup(deps: Dependencies) {
       const attempt = await attemptOf(deps, rows.plan.claim, 'cleanup');
       const { pool } = deps.store;
       await fenced(pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, rows.staged);
         await verifyStaged(client, rows.plan, rows.staged);
         const held: Record<string, string> = {};
         for (const { stream, candidates, active, unread } of await countDeletions(client, rows)) {

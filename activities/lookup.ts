@@ -1,7 +1,7 @@
 import type { RunPlan, Staged } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { insertVerdicts, withdrawHeld } from '../store/sql/insert-verdicts.ts';
-import { analyzeVerdicts, planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeVerdicts, verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
@@ -23,7 +23,6 @@ export function lookup(deps: Dependencies) {
     return step('lookup', config.unreachableLimitMs, async ({ progress }) => {
       const attempt = await attemptOf(deps, plan.claim, 'lookup');
       const verdicts = await fenced(deps.store.pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, staged);
         await verifyStaged(client, plan, staged);
         await client.query(`delete from tidemark.staged_verdict where run_id = $1`, [plan.claim.runId]);
         const count = await insertVerdicts(client, attempt, { plan, staged, mappingToken, action: config.steps.cleanup.action });

@@ -1,7 +1,7 @@
 import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
-import { planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
@@ -20,7 +20,6 @@ export function membership(deps: Dependencies) {
       const { pool } = deps.store;
       await verifyStaged(pool, rows.plan, rows.staged);
       const held = await fenced(pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, rows.staged);
         const limited: Record<string, string> = {};
         for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
           const active = await countMembers(client, rows.plan.claim.integration, stream);
@@ -33,7 +32,6 @@ export function membership(deps: Dependencies) {
         fenced(pool, attempt, 'shared', (client) => applyLinks(client, rows, 'members', after, upTo, held)),
       );
       await fenced(pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, rows.staged);
         await resolveArrivals(client, rows, 'members');
       });
     });

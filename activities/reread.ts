@@ -5,7 +5,7 @@ import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { countActive } from '../store/sql/count-active.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
-import { analyzeStaging, dropEarlierAttempts, planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { streamSeqRange } from './query.ts';
@@ -35,7 +35,6 @@ export function reread(deps: Dependencies) {
       await verifyStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
       const found = await fenced(pool, attempt, 'shared', async (client) => {
-        await planForBulk(client, staged);
         return rereadCandidates(client, plan, staged, config.steps.cleanup.action);
       });
       const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);

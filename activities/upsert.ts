@@ -1,6 +1,6 @@
 import { fenced } from '../store/fence.ts';
 import { applyLinks, resolveArrivals } from '../store/sql/apply-links.ts';
-import { analyzeGrown, planForBulk, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeGrown, verifyStaged } from '../store/sql/staging.ts';
 import { applyQuarantine, type LinkPhase, nextBatch, type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, type StepContext, step } from './step.ts';
@@ -15,7 +15,6 @@ export function upsert(deps: Dependencies) {
       const { pool } = deps.store;
       await verifyStaged(pool, rows.plan, rows.staged);
       await fenced(pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, rows.staged);
         await applyQuarantine(client, rows);
       });
       const objects = await eachBatch(deps, { rows, batchSize, phase: 'objects', context }, (after, upTo) =>
@@ -28,7 +27,6 @@ export function upsert(deps: Dependencies) {
       );
       await analyzeGrown(pool, 'link', links);
       await fenced(pool, attempt, 'exclusive', async (client) => {
-        await planForBulk(client, rows.staged);
         await resolveArrivals(client, rows, 'others');
       });
     });

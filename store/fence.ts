@@ -59,7 +59,11 @@ export function fenced<T>(
   });
 }
 
-/** A transaction with a bounded wait for locks, whose session bears `name` so that another attempt can find and end it. */
+/**
+ * A transaction with a bounded wait for locks, whose session bears `name` so that another attempt can find and end it. Staging is filled and
+ * emptied all the time, so its statistics are of another moment, and a nested loop that is chosen on them compares every row with every
+ * other; a hash join costs the same whatever it was told. Lookups by key are written so that the planner has no choice.
+ */
 export async function inTransaction<T>(pool: pg.Pool, name: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -70,7 +74,10 @@ export async function inTransaction<T>(pool: pg.Pool, name: string, work: (clien
   client.on('error', onError);
   try {
     await client.query('begin');
-    await client.query(`select set_config('application_name', $1, true), set_config('lock_timeout', '5s', true)`, [name.slice(-63)]);
+    await client.query(
+      `select set_config('application_name', $1, true), set_config('lock_timeout', '5s', true), set_config('enable_nestloop', 'off', true)`,
+      [name.slice(-63)],
+    );
     const result = await work(client);
     await client.query('commit');
     return result;

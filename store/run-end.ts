@@ -130,7 +130,7 @@ async function streamTotals(
   const { runId } = plan.claim;
   const { rows: changes } = await client.query<{ stream: string; kind: string; count: string }>(
     `select o.stream, c.kind, count(distinct c.object_id) as count
-       from tidemark.change c join tidemark.object o on o.id = c.object_id
+       from tidemark.change c cross join lateral (select s.stream from tidemark.object s where s.id = c.object_id offset 0) o
       where c.run_id = $1 and c.link is null group by o.stream, c.kind`,
     [runId],
   );

@@ -40,7 +40,7 @@ export async function holdDeletions(client: pg.ClientBase, rows: StagedRows, hel
         where v.run_id = $1 and v.token = $2
           and (v.verdict = 'unknown' or v.verdict in ('gone', 'absent', 'out-of-scope') and $4::jsonb ? v.stream)
      ), unhashed as (
-       update tidemark.object o set source_hash = null from candidate c where o.id = c.object_id
+       update tidemark.object o set source_hash = null where o.id = any(array(select c.object_id from candidate c))
      )
      insert into tidemark.held_deletion (integration_id, stream, object_id, reason, limit_exceeded, first_run_id, last_run_id)
      select $3, c.stream, c.object_id, c.verdict, coalesce($4::jsonb ->> c.stream, c.reason, 'the source gave no answer when it was asked again'), $1, $1
@@ -63,7 +63,8 @@ export async function applyDeletions(
   const { rowCount } = await client.query(
     `with doomed as materialized (
        select o.id, o.source_id, v.verdict, o.attributes, v.seq
-         from tidemark.staged_verdict v join tidemark.object o on o.id = v.object_id
+         from tidemark.staged_verdict v
+         cross join lateral (select s.* from tidemark.object s where s.id = v.object_id offset 0) o
         where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope') and not $5::jsonb ? v.stream
           and o.deleted_at is null and (o.deactivated_at is null or $4 = 'delete')
      ), marked as (
@@ -73,13 +74,13 @@ export async function applyDeletions(
               deactivated_at = case when $4 = 'deactivate' then now() end,
               attributes = case when $4 = 'deactivate' then o.attributes || '{"active": false}' else o.attributes end,
               source_hash = null, updated_at = now()
-         from doomed d where o.id = d.id
+         from doomed d where o.id = d.id and o.id = any(array(select f.id from doomed f))
      ), cut as (
        delete from tidemark.link l
-        using (select f.* from doomed d join tidemark.link f on f.from_id = d.id
-                union
-               select t.* from doomed d join tidemark.link t on t.to_id = d.id) c
-        where l.from_id = c.from_id and l.kind = c.kind and l.to_id = c.to_id
+        where l.ctid = any(array(
+          select f.place from doomed d cross join lateral (select s.ctid as place from tidemark.link s where s.from_id = d.id offset 0) f
+           union
+          select t.place from doomed d cross join lateral (select s.ctid as place from tidemark.link s where s.to_id = d.id offset 0) t))
        returning l.from_id, l.kind, l.to_id
      ), incoming as materialized (
        select distinct c.from_id, c.kind, c.to_id, d.source_id as target
@@ -90,13 +91,13 @@ export async function applyDeletions(
        select i.from_id, i.kind, i.target, $3 from incoming i
        on conflict do nothing
      ), forgotten as (
-       delete from tidemark.unresolved_link u using doomed d where u.from_id = d.id
+       delete from tidemark.unresolved_link u where u.from_id = any(array(select d.id from doomed d))
      ), unhashed as (
        delete from tidemark.links_state s
-        using (select d.id from doomed d union select i.from_id from incoming i) r
-        where s.object_id = r.id
+        where s.object_id = any(array(select d.id from doomed d union select i.from_id from incoming i))
      ), released as (
-       delete from tidemark.held_deletion h using doomed d where h.object_id = d.id or h.target_id = d.id
+       delete from tidemark.held_deletion h
+        where h.integration_id = $3 and (h.object_id = any(array(select d.id from doomed d)) or h.target_id = any(array(select d.id from doomed d)))
      ), cut_changes as (
        insert into tidemark.change (run_id, object_id, kind, link, target_id)
        select distinct $1::bigint, c.from_id, 'link-removed', c.kind, c.to_id from cut c

@@ -79,7 +79,7 @@ export async function applyLinks(
        on conflict do nothing
      ), unparked as (
        delete from tidemark.unresolved_link u using referrer r
-        where u.from_id = r.id and u.kind = any(r.link_kinds) and (u.kind = 'member') = $7
+        where u.from_id = any(array(select f.id from referrer f)) and u.from_id = r.id and u.kind = any(r.link_kinds) and (u.kind = 'member') = $7
           and not exists (select 1 from desired d where d.from_id = u.from_id and d.kind = u.kind and d.target = u.target and d.to_id is null)
      ), hold as (
        insert into tidemark.held_deletion (integration_id, stream, object_id, link, target_id, reason, limit_exceeded, first_run_id, last_run_id)
@@ -87,7 +87,7 @@ export async function applyLinks(
        on conflict (object_id, link, target_id) do update set last_run_id = excluded.last_run_id
      ), released as (
        delete from tidemark.held_deletion h using surplus s
-        where h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and not $8::jsonb ? s.stream
+        where h.object_id = any(array(select f.from_id from surplus f)) and h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and not $8::jsonb ? s.stream
      ), finished as (
        select r.id, r.links_hash,
               $9 and not exists (select 1 from surplus s where s.from_id = r.id and $8::jsonb ? s.stream) as whole
@@ -96,7 +96,7 @@ export async function applyLinks(
        insert into tidemark.links_state (object_id, links_hash) select f.id, f.links_hash from finished f where f.whole order by f.id
        on conflict (object_id) do update set links_hash = excluded.links_hash
      ), unhashed as (
-       delete from tidemark.links_state s using finished f where s.object_id = f.id and not f.whole
+       delete from tidemark.links_state s where s.object_id = any(array(select f.id from finished f where not f.whole))
      )
      insert into tidemark.change (run_id, object_id, kind, link, target_id)
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a
@@ -114,21 +114,23 @@ export async function applyLinks(
 export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, phase: LinkPhase): Promise<void> {
   const { plan, staged, verdictToken } = rows;
   await client.query(
-    `with arrived as (
-       select o.id, o.source_id
+    `with ready as materialized (
+       select u.place, u.from_id, u.kind, a.id as to_id
          from tidemark.staged_verdict v
-         join tidemark.object o on o.integration_id = $4 and o.stream = v.stream and o.source_id = v.source_id and o.deleted_at is null
+         cross join lateral (
+           select s.id, s.source_id from tidemark.object s
+            where s.integration_id = $4 and s.source_id = v.source_id and s.stream = v.stream and s.deleted_at is null offset 0) a
+         cross join lateral (
+           select s.ctid as place, s.from_id, s.kind from tidemark.unresolved_link s
+            where s.integration_id = $4 and s.target = a.source_id and (s.kind = 'member') = $5 offset 0) u
+         cross join lateral (
+           select s.stream, s.source_id from tidemark.object s where s.id = u.from_id and s.deleted_at is null offset 0) f
         where v.run_id = $1 and v.token = $3 and v.verdict in ('new', 'restored')
-     ), ready as (
-       select u.from_id, u.kind, u.target, a.id as to_id
-         from arrived a
-         join tidemark.unresolved_link u on u.integration_id = $4 and u.target = a.source_id and (u.kind = 'member') = $5
-         join tidemark.object f on f.id = u.from_id and f.deleted_at is null
-        where exists (select 1 from tidemark.staged_item s
+          and exists (select 1 from tidemark.staged_item s
                        where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
                          and s.kind in ('object', 'present'))
      ), resolved as (
-       delete from tidemark.unresolved_link u using ready r where u.from_id = r.from_id and u.kind = r.kind and u.target = r.target
+       delete from tidemark.unresolved_link u where u.ctid = any(array(select r.place from ready r))
      ), added as (
        insert into tidemark.link (from_id, kind, to_id) select r.from_id, r.kind, r.to_id from ready r
        on conflict do nothing
@@ -143,8 +145,10 @@ export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, p
 /** Stored member links of a stream's active objects: what percentages are of. */
 export async function countMembers(client: pg.ClientBase, integration: string, stream: string): Promise<number> {
   const { rows } = await client.query<{ links: string }>(
-    `select count(*) as links from tidemark.link l join tidemark.object o on o.id = l.from_id
-      where o.integration_id = $1 and o.stream = $2 and l.kind = 'member' and o.deleted_at is null`,
+    `select coalesce(sum(l.links), 0) as links
+       from tidemark.object o
+       cross join lateral (select count(*) as links from tidemark.link s where s.from_id = o.id and s.kind = 'member' offset 0) l
+      where o.integration_id = $1 and o.stream = $2 and o.deleted_at is null`,
     [integration, stream],
   );
   return Number(rows[0]?.links ?? 0);

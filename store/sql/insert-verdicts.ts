@@ -79,16 +79,20 @@ export async function withdrawHeld(client: pg.ClientBase, attempt: StepAttempt, 
   await client.query(
     `delete from tidemark.held_deletion h
       using tidemark.staged_verdict v
-      where v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and h.link is null
+      where h.integration_id = $3 and v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and h.link is null
         and v.verdict in ('changed', 'restored', 'unchanged', 'quarantined')`,
-    [plan.claim.runId, attempt.token],
+    [plan.claim.runId, attempt.token, plan.claim.integration],
   );
   await client.query(
-    `delete from tidemark.held_deletion h
-      using tidemark.staged_verdict v, tidemark.staged_link l, tidemark.object t
-      where v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and v.verdict in ('changed', 'restored', 'unchanged')
-        and l.run_id = $1 and l.token = any($3) and l.seq = v.seq and l.kind = h.link
-        and t.id = h.target_id and t.source_id = l.target`,
-    [plan.claim.runId, attempt.token, stagedTokens(staged)],
+    `delete from tidemark.held_deletion
+      where id = any(array(
+        select h.id
+          from tidemark.held_deletion h
+          join tidemark.staged_verdict v
+            on v.run_id = $1 and v.token = $2 and v.object_id = h.object_id and v.verdict in ('changed', 'restored', 'unchanged')
+          cross join lateral (select s.source_id from tidemark.object s where s.id = h.target_id offset 0) t
+          join tidemark.staged_link l on l.run_id = $1 and l.token = any($3) and l.seq = v.seq and l.kind = h.link and l.target = t.source_id
+         where h.integration_id = $4 and h.link is not null))`,
+    [plan.claim.runId, attempt.token, stagedTokens(staged), plan.claim.integration],
   );
 }

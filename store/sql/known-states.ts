@@ -15,8 +15,9 @@ export async function knownStates(
 ): Promise<ReadonlyMap<string, KnownState>> {
   const { rows } = await pool.query<{ source_id: string; source_hash: Buffer | null; links_hash: Buffer | null; mapping_version: string }>({
     name: 'known-states',
-    text: `select o.source_id, o.source_hash, s.links_hash, o.mapping_version
-             from tidemark.object o left join tidemark.links_state s on s.object_id = o.id
+    text: `select o.source_id, o.source_hash, l.links_hash, o.mapping_version
+             from tidemark.object o
+             left join lateral (select s.links_hash from tidemark.links_state s where s.object_id = o.id offset 0) l on true
             where o.integration_id = $1 and o.stream = $2 and o.source_id = any($3)
               and o.deleted_at is null and o.deactivated_at is null`,
     values: [integration, stream, ids],

@@ -25,14 +25,17 @@ export async function rereadCandidates(
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
   const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
-  const absent = await client.query<Row>(
-    `select o.stream, o.source_id
+  const absent =
+    complete.length === 0
+      ? nothing
+      : await client.query<Row>(
+          `select o.stream, o.source_id
        from tidemark.object o
       where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
         and not exists (select 1 from tidemark.staged_item s
                          where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
-    [...parameters, complete, action],
-  );
+          [...parameters, complete, action],
+        );
   const unmatched = await client.query<Row>(
     `select w.stream, w.source_id
        from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind
@@ -49,19 +52,26 @@ export async function rereadCandidates(
      ), arriving as (
        select i.source_id, o.id
          from item i
-         left join tidemark.object o on o.integration_id = $3 and o.stream = i.stream and o.source_id = i.source_id
+         left join lateral (
+           select s.id, s.deleted_at, s.deactivated_at from tidemark.object s
+            where s.integration_id = $3 and s.source_id = i.source_id and s.stream = i.stream offset 0) o on true
          left join gone g on g.stream = i.stream and g.source_id = i.source_id
         where i.kind in ('object', 'present')
           and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or g.seq < i.seq)
      ), referrer as (
-       select u.from_id from tidemark.unresolved_link u join arriving a on u.integration_id = $3 and u.target = a.source_id
+       select u.from_id
+         from arriving a
+         cross join lateral (
+           select s.from_id from tidemark.unresolved_link s where s.integration_id = $3 and s.target = a.source_id offset 0) u
         union
-       select l.from_id from tidemark.link l join arriving a on l.to_id = a.id
+       select l.from_id from arriving a cross join lateral (select s.from_id from tidemark.link s where s.to_id = a.id offset 0) l
      )
      select f.stream, f.source_id
-       from referrer r join tidemark.object f on f.id = r.from_id
-      where f.deleted_at is null and f.deactivated_at is null
-        and f.stream = any($4)
+       from referrer r
+       cross join lateral (
+         select s.stream, s.source_id from tidemark.object s
+          where s.id = r.from_id and s.deleted_at is null and s.deactivated_at is null offset 0) f
+      where f.stream = any($4)
         and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'present'))`,
     [...parameters, plan.streams.map((stream) => stream.stream)],
   );
@@ -72,6 +82,8 @@ export async function rereadCandidates(
     referrers: idsOf(referrers.rows, stream),
   }));
 }
+
+const nothing: { readonly rows: readonly Row[] } = { rows: [] };
 
 interface Row {
   readonly stream: string;

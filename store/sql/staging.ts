@@ -62,14 +62,6 @@ async function analyze(pool: pg.Pool, ...tables: readonly string[]): Promise<voi
   });
 }
 
-/**
- * Tells the planner, for this transaction, that the work is bulk. Staging is filled and emptied all the time, so its statistics may be of
- * another moment; a nested loop chosen on them compares every row with every other, a hash join costs the same whatever it was told.
- */
-export async function planForBulk(client: pg.ClientBase, staged: readonly Staged[]): Promise<void> {
-  if (isBulk(staged)) await client.query('set local enable_nestloop = off');
-}
-
 /** Removes what earlier attempts of the same step staged. */
 export async function dropEarlierAttempts(pool: pg.Pool, attempt: StepAttempt, tables: readonly StagingTable[]): Promise<void> {
   const { runId } = attempt.claim;

@@ -124,8 +124,9 @@ export async function applyQuarantine(client: pg.ClientBase, rows: StagedRows): 
   );
   await client.query(
     `update tidemark.object o set source_hash = null
-       from tidemark.staged_verdict v
-      where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined' and o.id = v.object_id and o.integration_id = $3`,
+      where o.integration_id = $3
+        and o.id = any(array(select v.object_id from tidemark.staged_verdict v
+                              where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined'))`,
     base,
   );
   const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
