@@ -48,8 +48,9 @@ export async function insertVerdicts(
               coalesce('member' = any(w.link_kinds), false) as members
          from winner w
          left join lateral (
-           select s.id, s.source_hash, s.mapping_version, s.deleted_at, s.deactivated_at, l.links_hash
-             from tidemark.object s left join tidemark.links_state l on l.object_id = s.id
+           select s.id, s.source_hash, s.mapping_version, s.deleted_at, s.deactivated_at,
+                  (select l.links_hash from tidemark.links_state l where l.object_id = s.id) as links_hash
+             from tidemark.object s
             where s.integration_id = $4 and s.source_id = w.source_id and s.stream = w.stream offset 0) o on true
          left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $5 and m.seq = w.seq
          cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
