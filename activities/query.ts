@@ -5,7 +5,7 @@ import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
-import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { connectorOf, inIntegration, mappingOf, openSource, streamOf, volatileAttributes } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 /** Staged rows of a stream are numbered from here; re-read rows from the middle of the stream's range, so that they win. */
@@ -16,7 +16,10 @@ export interface QueryRequest {
   readonly stream: string;
 }
 
-/** Reads one stream, completely or what changed since its marker, and stages it. A retry reads again from the start: its rows alone count. */
+/**
+ * Reads one stream, completely or what changed since its marker, and stages it, mapped while the source prepares the next page. A retry reads
+ * again from the start: its rows alone count.
+ */
 export function query(deps: Dependencies) {
   return async ({ plan, stream }: QueryRequest): Promise<Staged> => {
     const config = await deps.configuration(plan.configId);
@@ -25,13 +28,14 @@ export function query(deps: Dependencies) {
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
       if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
       const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
-      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link']);
+      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping']);
       const writer = stagingWriter({
         pool: deps.store.pool,
         attempt,
         plan: streamPlan,
         firstSeq: streamPlan.index * streamSeqRange,
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
+        ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
       });
       await using session = await openSource(deps, { integration, config, streams: [stream], signal, server: plan.server });
       const { stored, next, mode } = streamPlan;

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { SourceAttributes } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
-import { copyRow, copyRows } from '../store/copy.ts';
 import { fenced } from '../store/fence.ts';
 import { dropEarlierAttempts, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
+import { copyMappings, mappingRow } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
 import { mappingOf, streamOf } from './source.ts';
@@ -17,11 +17,9 @@ export interface TransformRequest {
 /** Items mapped in one go. */
 const batchSize = 1_000;
 
-const columns = ['run_id', 'token', 'seq', 'kind', 'attributes', 'reason'];
-
 /**
- * Maps the staged items that differ from what is stored: `include`, mapping, validation. An item that can't be mapped stays staged, as
- * presence, with its reason. Returns the token of the rows that count.
+ * Maps the staged items that differ from what is stored and were not mapped while they were read: `include`, mapping, validation. An item
+ * that can't be mapped stays staged, as presence, with its reason. Returns the token of the rows that count beside those of the read.
  */
 export function transform(deps: Dependencies) {
   return async ({ plan, staged }: TransformRequest): Promise<string> => {
@@ -34,24 +32,24 @@ export function transform(deps: Dependencies) {
       await dropEarlierAttempts(pool, attempt, ['staged_mapping']);
       const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
       let objects = 0;
-      await eachAhead(stagedObjects(pool, runId, staged), async (rows) => {
-        signal.throwIfAborted();
-        const mapped = rows.map((row) => {
-          const result = mappings.get(row.stream)?.evaluate({ id: row.source_id, key: row.key ?? '', source: row.attributes });
-          if (!result) throw new Error(`staged stream ${row.stream} is not in the plan`);
-          return copyRow([
-            runId,
-            attempt.token,
-            row.seq,
-            result.kind,
-            result.kind === 'mapped' ? JSON.stringify(result.attributes) : null,
-            result.kind === 'problem' ? result.reason : null,
-          ]);
-        });
-        await fenced(pool, attempt, 'shared', (client) => copyRows(client, 'staged_mapping', columns, mapped));
-        objects += rows.length;
-        progress(rows.at(-1)?.stream, objects);
-      });
+      await eachAhead(
+        stagedObjects(
+          pool,
+          runId,
+          staged.filter(({ mapped }) => !mapped),
+        ),
+        async (rows) => {
+          signal.throwIfAborted();
+          const mapped = rows.map((row) => {
+            const result = mappings.get(row.stream)?.evaluate({ id: row.source_id, key: row.key ?? '', source: row.attributes });
+            if (!result) throw new Error(`staged stream ${row.stream} is not in the plan`);
+            return mappingRow(attempt, row.seq, result);
+          });
+          await fenced(pool, attempt, 'shared', (client) => copyMappings(client, mapped));
+          objects += rows.length;
+          progress(rows.at(-1)?.stream, objects);
+        },
+      );
       return attempt.token;
     });
   };
@@ -67,7 +65,7 @@ interface StagedObject {
 
 /** The staged objects in the order they were read, batch by batch. */
 async function* stagedObjects(pool: pg.Pool, runId: string, staged: readonly Staged[]): AsyncGenerator<readonly StagedObject[], void> {
-  let after: string | undefined = '-1';
+  let after: string | undefined = staged.length > 0 ? '-1' : undefined;
   while (after !== undefined) {
     const { rows }: pg.QueryResult<StagedObject> = await pool.query<StagedObject>(
       `select seq, stream, source_id, key, attributes

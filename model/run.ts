@@ -149,4 +149,6 @@ export interface Staged {
   readonly unchanged: number;
   /** The whole listing was proven complete. */
   readonly sealed: boolean;
+  /** What was staged was mapped while it was read; what was not is left to transform. */
+  readonly mapped: boolean;
 }

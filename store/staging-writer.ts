@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { Item, ItemLinks } from '../model/item.ts';
+import type { Item, ItemLinks, SourceAttributes } from '../model/item.ts';
+import type { Mapping, MappingResult } from '../model/mapping.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
@@ -17,6 +18,8 @@ export interface StagingOptions {
   /** Number of the first row; later numbers win over earlier ones for the same object. */
   readonly firstSeq: number;
   readonly volatile: ReadonlySet<string>;
+  /** Maps what differs while it is in hand; without it that is left to transform. */
+  readonly mapping?: Mapping;
 }
 
 /** Stages what a source gives, page by page, in the order it was read. */
@@ -44,6 +47,25 @@ const itemColumns = [
 ];
 const linkColumns = ['run_id', 'token', 'seq', 'kind', 'target'];
 
+const mappingColumns = ['run_id', 'token', 'seq', 'kind', 'attributes', 'reason'];
+
+/** One row of staged_mapping: what `include` and the mapping make of a staged object. */
+export function mappingRow(attempt: StepAttempt, seq: number | string, result: MappingResult): string {
+  return copyRow([
+    attempt.claim.runId,
+    attempt.token,
+    seq,
+    result.kind,
+    result.kind === 'mapped' ? JSON.stringify(result.attributes) : null,
+    result.kind === 'problem' ? result.reason : null,
+  ]);
+}
+
+/** Stages rows made by `mappingRow`. */
+export function copyMappings(client: pg.PoolClient, rows: readonly string[]): Promise<void> {
+  return copyRows(client, 'staged_mapping', mappingColumns, rows);
+}
+
 /** Links of one list that wait in memory before they are staged. */
 const bufferedLinks = 20_000;
 
@@ -69,7 +91,7 @@ interface News {
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
-  const { pool, attempt, plan, volatile } = options;
+  const { pool, attempt, plan, volatile, mapping } = options;
   const { runId, integration } = attempt.claim;
   const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0 };
   let seq = options.firstSeq;
@@ -78,6 +100,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   let news: News[] = [];
   let itemRows: string[] = [];
   let linkRows: string[] = [];
+  let mappingRows: string[] = [];
 
   const itemRow = (row: readonly Parameters<typeof copyRow>[0][number][]) => itemRows.push(copyRow([runId, attempt.token, ...row]));
   const linkRow = (owner: number, kind: string, target: string) => copyRow([runId, attempt.token, owner, kind, target]);
@@ -161,13 +184,16 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       totals.news++;
       totals.links += rows.length;
       linkRows.push(...rows);
+      const key = item.key === undefined ? null : storable(item.key);
+      const attributes = storableAttributes(item.attributes);
+      if (mapping) mappingRows.push(mappingRow(attempt, row, mapping.evaluate({ id: item.id, key: key ?? '', source: attributes })));
       itemRow([
         row,
         plan.stream,
         'object',
         item.id,
-        item.key === undefined ? null : storable(item.key),
-        attributesJson(item.attributes),
+        key,
+        JSON.stringify(attributes),
         hash,
         linksHash,
         kinds.size > 0 ? [...kinds] : null,
@@ -194,12 +220,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const send = async () => {
     if (itemRows.length === 0 && linkRows.length === 0) return;
-    const [items, links] = [itemRows, linkRows];
+    const [items, links, mappings] = [itemRows, linkRows, mappingRows];
     itemRows = [];
     linkRows = [];
+    mappingRows = [];
     await fenced(pool, attempt, 'shared', async (client) => {
       await copyRows(client, 'staged_item', itemColumns, items);
       await copyRows(client, 'staged_link', linkColumns, links);
+      await copyMappings(client, mappings);
     });
   };
 
@@ -224,7 +252,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       close();
       await stageReady();
       await send();
-      return { stream: plan.stream, token: attempt.token, ...totals, sealed };
+      return { stream: plan.stream, token: attempt.token, ...totals, sealed, mapped: mapping !== undefined };
     },
   };
 }
@@ -238,10 +266,12 @@ function storable(text: string): string {
   return isStorable(text) ? text : Buffer.from(text).toString('base64');
 }
 
-function attributesJson(attributes: Extract<Item, { kind: 'object' }>['attributes']): string {
-  const json = JSON.stringify(attributes);
-  // JSON escapes exactly the characters in question as \\uXXXX, so this finds every object that needs the slow way.
-  return json.includes('\\u')
-    ? JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value))
-    : json;
+function storableAttributes(attributes: SourceAttributes): SourceAttributes {
+  return Object.values(attributes).every((value) => (Array.isArray(value) ? value : [value]).every(isStorableValue))
+    ? attributes
+    : JSON.parse(JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value)));
+}
+
+function isStorableValue(value: unknown): boolean {
+  return typeof value !== 'string' || isStorable(value);
 }

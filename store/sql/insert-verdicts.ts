@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { RunPlan, Staged } from '../../model/run.ts';
 import type { StepAttempt } from '../fence.ts';
-import { stagedTokens } from './staging.ts';
+import { mappingTokens, stagedTokens } from './staging.ts';
 
 export interface VerdictParameters {
   readonly plan: RunPlan;
@@ -52,7 +52,7 @@ export async function insertVerdicts(
                   (select l.links_hash from tidemark.links_state l where l.object_id = s.id) as links_hash
              from tidemark.object s
             where s.integration_id = $4 and s.source_id = w.source_id and s.stream = w.stream offset 0) o on true
-         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $5 and m.seq = w.seq
+         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = any($5) and m.seq = w.seq
          cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
         where w.kind <> 'present'
      )
@@ -65,7 +65,7 @@ export async function insertVerdicts(
       stagedTokens(staged),
       attempt.token,
       plan.claim.integration,
-      mappingToken,
+      mappingTokens(staged, mappingToken),
       JSON.stringify(mappingVersions),
       action,
       plan.steps.lookup,

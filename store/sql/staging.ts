@@ -11,6 +11,11 @@ export function stagedTokens(staged: readonly Staged[]): readonly string[] {
   return staged.map((part) => part.token);
 }
 
+/** The mapped rows that count: those that query made while it read, and those of transform. None where transform is disabled. */
+export function mappingTokens(staged: readonly Staged[], mappingToken: string | null): readonly string[] {
+  return mappingToken === null ? [] : [...stagedTokens(staged), mappingToken];
+}
+
 /**
  * Fails with `StagingLost` unless exactly the rows are there that were staged: a crash of PostgreSQL empties unlogged tables, and what is
  * missing must never look like absence.

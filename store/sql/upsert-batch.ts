@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { RunPlan, Staged } from '../../model/run.ts';
-import { stagedTokens } from './staging.ts';
+import { mappingTokens, stagedTokens } from './staging.ts';
 
 /** Which rows of a run's staging a bulk statement reads: those of the attempts that were returned. */
 export interface StagedRows {
@@ -60,7 +60,7 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
               coalesce(m.attributes, i.attributes) as attributes, $8::jsonb ->> v.stream as mapping_version
          from tidemark.staged_verdict v
          join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq > $5 and i.seq <= $6
-         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = $3 and m.seq = v.seq and m.seq > $5 and m.seq <= $6
+         left join tidemark.staged_mapping m on m.run_id = $1 and m.token = any($3) and m.seq = v.seq and m.seq > $5 and m.seq <= $6
         where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored')
      ), prior as materialized (
        select o.id, o.key, o.attributes, o.deleted_at, o.deactivated_at, b.seq
@@ -97,7 +97,7 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
     [
       plan.claim.runId,
       stagedTokens(rows.staged),
-      rows.mappingToken,
+      mappingTokens(rows.staged, rows.mappingToken),
       rows.verdictToken,
       after,
       upTo,
