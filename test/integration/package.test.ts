@@ -45,10 +45,25 @@ test('the program API can be imported', async () => {
   expect(stdout.trim()).toBe('function');
 });
 
+test('the conformance kit can be imported and run', async () => {
+  const script = `
+    import { conformanceChecks, runConformance, tellReport } from 'tidemark/conformance';
+    const connector = { type: 'nothing' };
+    const newSource = () => Promise.reject(new Error('no source'));
+    console.log(conformanceChecks.length > 30, tellReport(await runConformance({ connector, pageSize: 2, newSource }, { only: ['seal'] })));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { ...machine, cwd: installed });
+  expect(stdout).toMatch(/^true nothing, seed \d+\nfailed +seal: .*\n +Error: no source\n0 shown, 0 not shown, 1 failed\n$/);
+});
+
 test('the types resolve in a strict project', async () => {
   await writeFile(
     join(installed, 'check.ts'),
-    `import { TidemarkClient } from 'tidemark';\nexport const client: typeof TidemarkClient = TidemarkClient;\n`,
+    [
+      `import { TidemarkClient } from 'tidemark';`,
+      `import { type ConformanceHarness, type ConformanceReport, runConformance } from 'tidemark/conformance';`,
+      'export const client: typeof TidemarkClient = TidemarkClient;',
+      'export const report = (harness: ConformanceHarness): Promise<ConformanceReport> => runConformance(harness, { seed: 1 });',
+    ].join('\n'),
   );
   const compilerOptions = { strict: true, noEmit: true, module: 'NodeNext', target: 'ES2024', skipLibCheck: true, types: [] };
   await writeFile(join(installed, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['check.ts'] }));
