@@ -8,15 +8,26 @@ export interface DirectoryProxy extends AsyncDisposable {
   readonly url: string;
   /** Searches since the start, over all connections. */
   readonly searches: () => number;
-  /** Called before each search is passed on, with its number; the search waits for it. `undefined`: nothing happens. */
-  beforeSearch: ((number: number) => Promise<void>) | undefined;
+  /** Called before each search is passed on, with its number and whether it asks for a page; the search waits for it. `undefined`: nothing happens. */
+  beforeSearch: ((number: number, paged: boolean) => Promise<void>) | undefined;
+  /** Cuts all connections. New ones are accepted. */
+  readonly cut: () => void;
+  /** The next search is not passed on, but answered as by a busy server. */
+  readonly answerBusy: () => void;
 }
 
 /** Protocol operation of a search request (RFC 4511 4.5.1). */
 const searchRequestTag = 0x63;
 
+/** Control of a search for one page (RFC 2696 2), as it stands in the request. */
+const pagedResultsOid = '1.2.840.113556.1.4.319';
+
+/** A result code (RFC 4511 A.1). */
+const busy = 51;
+
 export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryProxy> {
   let searches = 0;
+  let isBusy = false;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect({ host: dc.address, port: 389 });
@@ -38,8 +49,14 @@ export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryPro
         const request = message;
         buffered = buffered.subarray(request.length);
         passed = passed.then(async () => {
-          if (operationOf(request) === searchRequestTag) await proxy.beforeSearch?.(++searches);
-          upstream.write(request);
+          const isSearch = operationOf(request) === searchRequestTag;
+          if (isSearch) await proxy.beforeSearch?.(++searches, request.includes(pagedResultsOid));
+          if (!isSearch || !isBusy) {
+            upstream.write(request);
+            return;
+          }
+          isBusy = false;
+          client.write(searchDone(request, busy));
         });
       }
     });
@@ -50,8 +67,14 @@ export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryPro
     url: `ldap://127.0.0.1:${(server.address() as AddressInfo).port}`,
     searches: () => searches,
     beforeSearch: undefined,
-    async [Symbol.asyncDispose]() {
+    cut() {
       for (const socket of sockets) socket.destroy();
+    },
+    answerBusy() {
+      isBusy = true;
+    },
+    async [Symbol.asyncDispose]() {
+      proxy.cut();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
@@ -79,4 +102,12 @@ function firstMessage(buffer: Buffer): Buffer | undefined {
 function operationOf(message: Buffer): number | undefined {
   const body = message.subarray(contentOf(message)?.start ?? 0);
   return body[contentOf(body)?.end ?? 0];
+}
+
+/** The answer that ends a search (RFC 4511 4.5.2) with a result code and without a text. */
+function searchDone(request: Buffer, resultCode: number): Buffer {
+  const body = request.subarray(contentOf(request)?.start ?? 0);
+  const messageId = body.subarray(0, contentOf(body)?.end ?? 0);
+  const done = Buffer.from([0x65, 0x07, 0x0a, 0x01, resultCode, 0x04, 0x00, 0x04, 0x00]);
+  return Buffer.concat([Buffer.from([0x30, messageId.length + done.length]), messageId, done]);
 }
