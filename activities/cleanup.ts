@@ -1,6 +1,7 @@
 import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
+import { countRecent } from '../store/sql/count-recent.ts';
 import { purgeDeleted } from '../store/sql/purge-deleted.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
@@ -8,7 +9,8 @@ import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
 
 /**
- * Deletes or deactivates what is gone, absent or out of scope. Each stream's deletions are one plan: beyond a limit the whole plan is held,
+ * Deletes or deactivates what is gone, absent or out of scope. Each stream's deletions are one plan: if with those of the last 24 hours it
+ * exceeds a limit, the whole plan is held,
  * and so it is where the re-read step left absent objects unread because they exceeded one, whatever was created since.
  */
 export function cleanup(deps: Dependencies) {
@@ -20,9 +22,11 @@ export function cleanup(deps: Dependencies) {
       const { pool } = deps.store;
       await fenced(pool, attempt, 'exclusive', async (client) => {
         await verifyStaged(client, rows.plan, rows.staged);
+        const { integration, runId } = rows.plan.claim;
+        const recent = await countRecent(client, integration, runId);
         const held: Record<string, string> = {};
         for (const { stream, candidates, active, unread } of await countDeletions(client, rows)) {
-          const verdict = judgePlan({ candidates, active, limits, emptyListing: false });
+          const verdict = judgePlan({ candidates, active, recent: recent(stream).objects, limits, emptyListing: false });
           const reason = unread ?? (verdict.held ? verdict.reason : undefined);
           if (reason !== undefined) held[stream] = reason;
         }
@@ -31,7 +35,7 @@ export function cleanup(deps: Dependencies) {
         if (purgeAfterMs !== undefined) {
           await purgeDeleted(
             client,
-            rows.plan.claim.integration,
+            integration,
             rows.plan.streams.map(({ stream }) => stream),
             purgeAfterMs,
           );

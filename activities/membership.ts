@@ -1,6 +1,7 @@
 import { judgePlan } from '../model/deletion-limits.ts';
 import { fenced } from '../store/fence.ts';
 import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
+import { countRecent } from '../store/sql/count-recent.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -20,10 +21,12 @@ export function membership(deps: Dependencies) {
       const { pool } = deps.store;
       await verifyStaged(pool, rows.plan, rows.staged);
       const held = await fenced(pool, attempt, 'exclusive', async (client) => {
+        const { integration, runId } = rows.plan.claim;
+        const recent = await countRecent(client, integration, runId);
         const limited: Record<string, string> = {};
         for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
-          const active = await countMembers(client, rows.plan.claim.integration, stream);
-          const verdict = judgePlan({ candidates: removals, active, limits, emptyListing: false });
+          const active = await countMembers(client, integration, stream);
+          const verdict = judgePlan({ candidates: removals, active, recent: recent(stream).members, limits, emptyListing: false });
           if (verdict.held) limited[stream] = verdict.reason;
         }
         return limited;

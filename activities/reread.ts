@@ -4,6 +4,7 @@ import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { countActive } from '../store/sql/count-active.ts';
+import { countRecent } from '../store/sql/count-recent.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
 import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
@@ -90,9 +91,12 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
   const doubtful = new Set(unmatched);
   if (plan.steps.cleanup && absent.length > 0) {
     const config = await deps.configuration(plan.configId);
+    const { integration, runId } = plan.claim;
+    const recent = await countRecent(deps.store.pool, integration, runId);
     const verdict = judgePlan({
       candidates: absent.length,
-      active: await countActive(deps.store.pool, plan.claim.integration, stream),
+      active: await countActive(deps.store.pool, integration, stream),
+      recent: recent(stream).objects,
       limits: config.steps.cleanup.limits,
       emptyListing: staged.every((part) => part.stream !== stream || part.read === 0),
     });

@@ -20,12 +20,19 @@ const attributeName = z
 function limits(count: number, percent: number, floor: number, what: string) {
   return z
     .strictObject({
-      count: z.int().min(0).default(count).describe(`More ${what} than this in one run are held.`),
-      percent: z.number().min(0).max(100).default(percent).describe(`More ${what} than this share of what is active are held, in percent.`),
-      floor: z.int().min(0).default(floor).describe(`Up to this many ${what} are never held.`),
+      count: z.int().min(0).default(count).describe(`More ${what} than this within 24 hours are held.`),
+      percent: z
+        .number()
+        .min(0)
+        .max(100)
+        .default(percent)
+        .describe(`More ${what} within 24 hours than this share of what was active are held, in percent.`),
+      floor: z.int().min(0).default(floor).describe(`Up to this many ${what} within 24 hours are never held.`),
     })
     .prefault({})
-    .describe(`A run with more ${what} than this holds all of them and deletes none.`);
+    .describe(
+      `A run whose ${what}, with those applied within the last 24 hours, are more than this holds all of its own for approval. Approved ones do not count, nor memberships of deleted objects.`,
+    );
 }
 
 const enabled = (what: string) => z.boolean().default(true).describe(what);

@@ -48,7 +48,10 @@ export interface ScheduleConfig {
   readonly streams?: readonly string[];
 }
 
-/** A plan of more removals than this is held for approval. Nothing is held up to and including `floor`. */
+/**
+ * Removals within 24 hours: a plan that would exceed `count` or `percent` with what was applied before is held for approval. Nothing is held
+ * up to and including `floor`.
+ */
 export interface Limits {
   readonly count: number;
   /** Of the stream's active objects, or of the membership links. */

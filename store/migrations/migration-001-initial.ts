@@ -56,6 +56,7 @@ export class Migration001Initial extends Migration {
       feed_position bigint unique
     )`);
     this.addSql(`create index sync_run_by_integration on tidemark.sync_run (integration_id, id)`);
+    this.addSql(`create index sync_run_by_end on tidemark.sync_run (integration_id, finished_at)`);
     this.addSql(`create index sync_run_open on tidemark.sync_run (integration_id) where outcome = 'running'`);
 
     this.addSql(`create table tidemark.marker (
@@ -125,6 +126,11 @@ export class Migration001Initial extends Migration {
       at timestamptz not null default now(),
       primary key (run_id, id)
     )`);
+
+    // What limits count over a day: removals are few, so this index costs a first sync nothing.
+    this.addSql(
+      `create index change_removals on tidemark.change (run_id, object_id) where kind in ('deleted', 'deactivated', 'link-removed')`,
+    );
 
     this.addSql(`create table tidemark.quarantine (
       integration_id text collate "C" not null references tidemark.integration,
