@@ -5,7 +5,7 @@
  * `LaunchRequest` on the workers' task queue, under any workflow id; its result is a `LaunchResult`, and a failed run fails it with a typed
  * `ApplicationFailure` whose first detail is `{ run: RunSummary }`. Connectors of your own go into a registry for `startWorker`.
  */
-export { type FollowOptions, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
+export { type FollowOptions, type RetryResult, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
 export { builtInConnectors } from './cli/connectors.ts';
 export type { ActivityProgress, SyncState } from './cli/progress.ts';
 export type { IntegrationStatus, OpenWorkflow, ScheduleStatus } from './cli/status.ts';
@@ -28,7 +28,9 @@ export type { Marker, MarkerVerdict, ServerIdentity } from './model/marker.ts';
 export type { LaunchRequest, LaunchResult, Mode, Outcome, RequestedMode, RunFailure, RunSummary, StreamTotals } from './model/run.ts';
 export { syncWorkflowId } from './model/workflow-ids.ts';
 export type { MarkerOverview } from './store/read-overview.ts';
+export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.ts';
 export type { HeldRow } from './store/read-waiting.ts';
+export type { QuarantineChoice } from './store/sql/quarantine.ts';
 export type { Change, ChangeKind } from './store/sql/read-changes.ts';
 export type { StoredObject } from './store/sql/read-objects.ts';
 export { type RunningWorker, startWorker, type TemporalTarget, type WorkerSettings } from './workers/worker.ts';

@@ -7,6 +7,7 @@ import { TidemarkFailure } from '../model/failure.ts';
 import type { Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
 import { claimIntegration } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
+import { retriesAsked } from '../store/sql/quarantine.ts';
 import type { Dependencies } from './dependencies.ts';
 import { connectorOf, inIntegration, openSource, streamOf } from './source.ts';
 import { step } from './step.ts';
@@ -57,6 +58,7 @@ export function begin(deps: Dependencies) {
           reason,
           server: session.server,
           streams,
+          retries: await retriesAsked(deps.store.pool, integration, names),
           ...enabledSteps(config, mode),
         };
       },

@@ -1,12 +1,14 @@
+import type { Limits } from '../model/config/types.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
-import { fenced } from '../store/fence.ts';
 import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
+import { eachBatch } from './batches.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, step } from './step.ts';
-import { eachBatch } from './upsert.ts';
+import { fencedWriter } from './step-writer.ts';
+import type { StepParts } from './upsert.ts';
 
 /** A number above every staged row's. */
 const endOfRows = '9223372036854775807';
@@ -15,28 +17,30 @@ const endOfRows = '9223372036854775807';
 export function membership(deps: Dependencies) {
   return async (rows: StagedRows): Promise<void> => {
     const config = await deps.configuration(rows.plan.configId);
-    const { limits } = config.steps.membership;
+    const { batchSize } = config.steps.upsert;
     await step('membership', config.unreachableLimitMs, async (context) => {
-      const attempt = await attemptOf(deps, rows.plan.claim, 'membership');
       const { pool } = deps.store;
+      const writer = fencedWriter(pool, await attemptOf(deps, rows.plan.claim, 'membership'));
       await verifyStaged(pool, rows.plan, rows.staged);
-      const held = await fenced(pool, attempt, 'exclusive', async (client) => {
-        const { integration, runId } = rows.plan.claim;
-        const recent = await countRecent(client, integration, runId);
-        const limited: Record<string, string> = {};
-        for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
-          const active = await countMembers(client, integration, stream);
-          const verdict = judgePlan({ candidates: removals, active, recent: recent(stream).members, limits, emptyListing: false });
-          if (verdict.held) limited[stream] = verdict.reason;
-        }
-        return limited;
-      });
-      await eachBatch(deps, { rows, batchSize: config.steps.upsert.batchSize, phase: 'members', context }, (after, upTo) =>
-        fenced(pool, attempt, 'shared', (client) => applyLinks(client, rows, 'members', after, upTo, held)),
-      );
-      await fenced(pool, attempt, 'exclusive', async (client) => {
-        await resolveArrivals(client, rows, 'members');
-      });
+      await applyMemberships({ pool, writer, rows, batchSize, context }, config.steps.membership.limits);
     });
   };
+}
+
+/** What the step does, with the writer's transactions. */
+export async function applyMemberships(parts: StepParts, limits: Limits): Promise<void> {
+  const { writer, rows } = parts;
+  const held = await writer.transaction('exclusive', async (client) => {
+    const { integration, runId } = rows.plan.claim;
+    const recent = await countRecent(client, integration, runId);
+    const limited: Record<string, string> = {};
+    for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
+      const active = await countMembers(client, integration, stream);
+      const verdict = judgePlan({ candidates: removals, active, recent: recent(stream).members, limits, emptyListing: false });
+      if (verdict.held) limited[stream] = verdict.reason;
+    }
+    return limited;
+  });
+  await eachBatch({ ...parts, phase: 'members' }, (client, after, upTo) => applyLinks(client, rows, 'members', after, upTo, held));
+  await writer.transaction('exclusive', (client) => resolveArrivals(client, rows, 'members'));
 }

@@ -5,9 +5,11 @@ import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { countActive } from '../store/sql/count-active.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
+import { takeRetries } from '../store/sql/quarantine.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
 import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
+import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
 import { streamSeqRange } from './query.ts';
 import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
@@ -23,8 +25,8 @@ const batchSize = 500;
 
 /**
  * The end of the query step: reads by id whatever the listings leave in doubt, before anything is believed. Absent objects, objects that
- * changed and no longer match the filter, and groups whose members have come back. Absence beyond the limits is not read again: the
- * cleanup step holds it.
+ * changed and no longer match the filter, groups whose members have come back, and quarantined items that somebody asked to try again.
+ * Absence beyond the limits is not read again: the cleanup step holds it.
  */
 export function reread(deps: Dependencies) {
   return async ({ plan, staged }: RereadRequest): Promise<readonly Staged[]> => {
@@ -36,9 +38,16 @@ export function reread(deps: Dependencies) {
       await verifyStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
       const found = await fenced(pool, attempt, 'shared', async (client) => {
-        return rereadCandidates(client, plan, staged, config.steps.cleanup.action);
+        const candidates = await rereadCandidates(client, plan, staged, config.steps.cleanup.action);
+        const retries = plan.retries ? await takeRetries(client, plan, staged) : [];
+        return candidates.map((of) => ({
+          ...of,
+          retries: retries.flatMap(({ stream, source_id: id }) => (stream === of.stream && !isStandIn(id) ? [id] : [])),
+        }));
       });
-      const open = found.filter((candidates) => candidates.absent.length + candidates.unmatched.length + candidates.referrers.length > 0);
+      const open = found.filter(
+        ({ absent, unmatched, referrers, retries }) => absent.length + unmatched.length + referrers.length + retries.length > 0,
+      );
       if (open.length === 0) return [];
       await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);
       await using session = await openSource(deps, {
@@ -81,13 +90,13 @@ interface StreamReread {
   readonly session: Session;
   readonly plan: RunPlan;
   readonly staged: readonly Staged[];
-  readonly candidates: RereadCandidates;
+  readonly candidates: RereadCandidates & { readonly retries: readonly string[] };
   readonly writer: StagingWriter;
   readonly progress: (objects: number) => void;
 }
 
 async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<void> {
-  const { stream, absent, unmatched, referrers } = candidates;
+  const { stream, absent, unmatched, referrers, retries } = candidates;
   const doubtful = new Set(unmatched);
   if (plan.steps.cleanup && absent.length > 0) {
     const config = await deps.configuration(plan.configId);
@@ -103,7 +112,8 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
     if (verdict.held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id, reason: verdict.reason })));
     else for (const id of absent) doubtful.add(id);
   }
-  const ids = [...new Set([...doubtful, ...referrers])];
+  const retried = new Set(retries);
+  const ids = [...new Set([...doubtful, ...referrers, ...retried])];
   for (let start = 0; start < ids.length; start += batchSize) {
     const batch = ids.slice(start, start + batchSize);
     const answers = await session.readByIds(stream, batch);
@@ -113,7 +123,9 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
       const answer = answers.get(id) ?? { kind: 'unknown', reason: 'the source did not mention it when it was asked by id' };
       if (answer.kind === 'found') items.push(answer.item, ...(answer.more ?? []));
       // A referrer that is no longer there is its own stream's news, with that stream's marker; here only its links were asked for.
-      else if (doubtful.has(id)) news.push({ kind: answer.kind, id, ...(answer.kind === 'unknown' ? { reason: answer.reason } : {}) });
+      // No answer about a quarantined item says nothing new: it stays set aside, and what is stored of it is not in doubt.
+      else if (doubtful.has(id) || (retried.has(id) && answer.kind !== 'unknown'))
+        news.push({ kind: answer.kind, id, ...(answer.kind === 'unknown' ? { reason: answer.reason } : {}) });
     }
     await writer.write(items);
     await writer.writeNews(news);

@@ -7,8 +7,10 @@ import type { LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
 import { currentConfigurations } from '../store/apply-configuration.ts';
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
+import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
 import { type HeldRow, readHeld } from '../store/read-waiting.ts';
 import { findRun, listRuns } from '../store/run-summary.ts';
+import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
 import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -33,6 +35,17 @@ export interface SyncResult {
   readonly reason: string | null;
   /** Null where a request ended before a run of its own was recorded. */
   readonly run: RunSummary | null;
+}
+
+/** What came of trying quarantined items again. */
+export interface RetryResult {
+  /** How many were asked for. */
+  readonly tried: number;
+  /** How many of them are no longer set aside. */
+  readonly released: number;
+  readonly left: readonly QuarantinedRow[];
+  /** The delta sync that read them; null where there was nothing to try. If it did not succeed, the next sync reads them. */
+  readonly sync: SyncResult | null;
 }
 
 export interface FollowOptions {
@@ -166,6 +179,36 @@ export class TidemarkClient implements AsyncDisposable {
   async held(filter: { readonly integration?: string; readonly run?: string; readonly limit?: number } = {}): Promise<readonly HeldRow[]> {
     if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
     return readHeld(this.#store, filter);
+  }
+
+  /** Items that could not be mapped, validated or stored, longest first. */
+  async quarantined(filter: QuarantineFilter = {}): Promise<readonly QuarantinedRow[]> {
+    if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
+    return readQuarantined(this.#store, filter);
+  }
+
+  /**
+   * Reads quarantined items again by id, in a delta sync of their streams; never from what was read before. Fails with
+   * `InvalidConfiguration` for an id that is not in quarantine.
+   */
+  async retryQuarantined(choice: QuarantineChoice, options: FollowOptions = {}): Promise<RetryResult> {
+    const { integration, stream, ids } = choice;
+    await this.#requireStreams(integration, stream === undefined ? [] : [stream]);
+    const waiting = await this.quarantined({ integration, ...(stream === undefined ? {} : { stream }) });
+    const missing = ids?.find((id) => !waiting.some(({ sourceId }) => sourceId === id));
+    if (missing !== undefined) {
+      throw new TidemarkFailure('InvalidConfiguration', `${missing} is not in quarantine in ${integration}.`, {
+        integration,
+        remedy: `List what is with "tidemark quarantine list ${integration}".`,
+      });
+    }
+    const asked = await askForRetry(this.#store.pool, choice);
+    if (asked.length === 0) return { tried: 0, released: 0, left: [], sync: null };
+    const sync = await this.sync({ integration, mode: 'delta', streams: [...new Set(asked.map((row) => row.stream))] }, options);
+    const left = (await this.quarantined({ integration })).filter((row) =>
+      asked.some((one) => one.stream === row.stream && one.sourceId === row.sourceId),
+    );
+    return { tried: asked.length, released: asked.length - left.length, left, sync };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import { addInit } from './commands/init.ts';
 import { addMarker } from './commands/marker.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addObjects } from './commands/objects.ts';
+import { addQuarantine } from './commands/quarantine.ts';
 import { addRuns } from './commands/runs.ts';
 import { addStatus } from './commands/status.ts';
 import { addSync } from './commands/sync.ts';
@@ -52,6 +53,7 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done with held deletio
     addObjects,
     addChanges,
     addMarker,
+    addQuarantine,
   ])
     add(program);
   return program;

@@ -174,8 +174,16 @@ function scalar(value: unknown): string | number | boolean | undefined {
 }
 
 function typed(name: string, value: MappedValue): { readonly value: MappedValue } | { readonly problem: string } {
-  const problem = typeProblem(name, value);
+  const problem = typeProblem(name, value) ?? textProblem(name, value);
   return problem === undefined ? { value } : { problem };
+}
+
+/** Source values are free of these; an expression can make them. */
+function textProblem(name: string, value: MappedValue): string | undefined {
+  const texts = typeof value === 'object' ? value : [value];
+  return texts.every((text) => typeof text !== 'string' || (!text.includes('\0') && text.isWellFormed()))
+    ? undefined
+    : `mapping ${name}: the text has a character that can't be stored (NUL, or half of a surrogate pair)`;
 }
 
 function typeProblem(name: string, value: unknown): string | undefined {

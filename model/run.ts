@@ -111,6 +111,8 @@ export interface RunPlan {
   readonly reason: string;
   readonly server: ServerIdentity;
   readonly streams: readonly StreamPlan[];
+  /** Somebody asked to have quarantined items tried again: the re-read step has work whatever the listings bring. */
+  readonly retries: boolean;
   readonly steps: {
     readonly query: boolean;
     readonly transform: boolean;

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Claim, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
 import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
 import { publishRuns } from './sql/publish-run.ts';
+import { settleRetries } from './sql/quarantine.ts';
 import { dropStaging } from './sql/staging.ts';
 
 export interface CommitParameters {
@@ -27,6 +28,7 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
         where id = $1`,
       [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps)],
     );
+    await settleRetries(client, integration, runId);
     await dropStaging(client, [runId]);
     await publishRuns(client, [runId]);
     await releaseClaim(client, integration, runId);

@@ -1,12 +1,14 @@
 import type pg from 'pg';
 import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { Item, ItemLinks, SourceAttributes } from '../model/item.ts';
+import type { Item, ItemLinks } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
+import { refusalOf } from './refusal.ts';
 import { knownIds, knownStates } from './sql/known-states.ts';
+import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
 export type RereadNews = { readonly kind: 'out-of-scope' | 'gone' | 'absent' | 'unknown'; readonly id: string; readonly reason?: string };
@@ -71,10 +73,21 @@ const bufferedLinks = 20_000;
 
 interface OpenObject {
   readonly seq: number;
+  /** The id it is stored under. */
+  readonly id: string;
+  /** Why it can't be stored at all. */
+  readonly problem: string | undefined;
   readonly item: Extract<Item, { kind: 'object' }>;
   readonly links: LinksHash;
   readonly kinds: Set<string>;
   rows: string[];
+}
+
+/** A row of staged_item that waits to be sent, and what is staged in its place if PostgreSQL refuses it: its id and the reason. */
+interface PendingItem {
+  readonly row: string;
+  readonly mapping?: string;
+  readonly bare: (reason: string) => string;
 }
 
 /** News of one object, in its place in the read order. `certain`: of a known object by its origin; other news is checked first. */
@@ -98,12 +111,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   let open: OpenObject | undefined;
   let ready: OpenObject[] = [];
   let news: News[] = [];
-  let itemRows: string[] = [];
+  let pending: PendingItem[] = [];
   let linkRows: string[] = [];
-  let mappingRows: string[] = [];
 
-  const itemRow = (row: readonly Parameters<typeof copyRow>[0][number][]) => itemRows.push(copyRow([runId, attempt.token, ...row]));
-  const linkRow = (owner: number, kind: string, target: string) => copyRow([runId, attempt.token, owner, kind, target]);
+  const itemRow = (row: readonly Parameters<typeof copyRow>[0][number][]) => copyRow([runId, attempt.token, ...row]);
+  const linkRow = (owner: number, kind: string, target: string) => copyRow([runId, attempt.token, owner, kind, storedId(target).id]);
+  /** Presence alone, with what was wrong with it; the fingerprint tells later whether it has changed. */
+  const bareRow = (seq: number, id: string, hash: Buffer | null, reason: string) =>
+    itemRow([seq, plan.stream, 'object', id, null, null, hash, null, null, reason]);
 
   const addLinks = (object: OpenObject, links: ItemLinks) => {
     for (const [kind, targets] of Object.entries(links)) {
@@ -123,7 +138,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const addObject = (item: Extract<Item, { kind: 'object' }>) => {
     close();
-    if (item.id === '' || !isStorable(item.id)) {
+    if (item.id === '') {
       throw new TidemarkFailure(
         'ListingIncomplete',
         `Stream ${plan.stream} of integration ${integration} gave an object without a usable id; absence can't be judged from this read.`,
@@ -135,7 +150,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       );
     }
     totals.read++;
-    open = { seq: seq++, item, links: createLinksHash(), kinds: new Set(), rows: [] };
+    const { id, problem } = storedId(item.id);
+    open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), rows: [] };
     addLinks(open, item.links ?? {});
   };
 
@@ -164,21 +180,27 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       pool,
       integration,
       plan.stream,
-      ready.map((object) => object.item.id),
+      ready.map((object) => object.id),
     );
-    for (const { seq: row, item, links, kinds, rows } of ready) {
+    for (const { seq: row, id, problem, item, links, kinds, rows } of ready) {
       const hash = sourceHash(item, volatile);
       const linksHash = kinds.size > 0 ? links.digest() : null;
-      const known = states.get(item.id);
+      const bare = (reason: string) => bareRow(row, id, hash, reason);
+      totals.items++;
+      if (problem !== undefined) {
+        totals.news++;
+        pending.push({ row: bare(problem), bare });
+        continue;
+      }
+      const known = states.get(id);
       const unchanged =
         known !== undefined &&
         known.mappingVersion === plan.mappingVersion &&
         known.sourceHash?.equals(hash) === true &&
         (linksHash === null || known.linksHash?.equals(linksHash) === true);
-      totals.items++;
       if (unchanged) {
         totals.unchanged++;
-        itemRow([row, plan.stream, 'present', item.id, null, null, null, null, null, null]);
+        pending.push({ row: itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null]), bare });
         continue;
       }
       totals.news++;
@@ -186,19 +208,22 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       linkRows.push(...rows);
       const key = item.key === undefined ? null : storable(item.key);
       const attributes = storableAttributes(item.attributes);
-      if (mapping) mappingRows.push(mappingRow(attempt, row, mapping.evaluate({ id: item.id, key: key ?? '', source: attributes })));
-      itemRow([
-        row,
-        plan.stream,
-        'object',
-        item.id,
-        key,
-        JSON.stringify(attributes),
-        hash,
-        linksHash,
-        kinds.size > 0 ? [...kinds] : null,
-        null,
-      ]);
+      pending.push({
+        row: itemRow([
+          row,
+          plan.stream,
+          'object',
+          id,
+          key,
+          JSON.stringify(attributes),
+          hash,
+          linksHash,
+          kinds.size > 0 ? [...kinds] : null,
+          null,
+        ]),
+        bare,
+        ...(mapping ? { mapping: mappingRow(attempt, row, mapping.evaluate({ id, key: key ?? '', source: attributes })) } : {}),
+      });
     }
     ready = [];
   };
@@ -207,28 +232,62 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
     const known =
       uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
-    const here = new Set(ready.map((object) => object.item.id));
+    const here = new Set(ready.map((object) => object.id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
       totals.items++;
       totals.news++;
       if (kind === 'gone') totals.read++;
-      itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason]);
+      pending.push({
+        row: itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason]),
+        bare: (refusal) => bareRow(row, id, null, refusal),
+      });
     }
     news = [];
   };
 
+  const copy = async (client: pg.PoolClient, items: readonly PendingItem[], links: readonly string[]) => {
+    await copyRows(
+      client,
+      'staged_item',
+      itemColumns,
+      items.map((item) => item.row),
+    );
+    await copyRows(client, 'staged_link', linkColumns, links);
+    await copyMappings(
+      client,
+      items.flatMap((item) => item.mapping ?? []),
+    );
+  };
+
   const send = async () => {
-    if (itemRows.length === 0 && linkRows.length === 0) return;
-    const [items, links, mappings] = [itemRows, linkRows, mappingRows];
-    itemRows = [];
+    if (pending.length === 0 && linkRows.length === 0) return;
+    const [items, links] = [pending, linkRows];
+    pending = [];
     linkRows = [];
-    mappingRows = [];
-    await fenced(pool, attempt, 'shared', async (client) => {
-      await copyRows(client, 'staged_item', itemColumns, items);
-      await copyRows(client, 'staged_link', linkColumns, links);
-      await copyMappings(client, mappings);
-    });
+    try {
+      await fenced(pool, attempt, 'shared', (client) => copy(client, items, links));
+    } catch (error) {
+      if (refusalOf(error) === undefined) throw error;
+      await fenced(pool, attempt, 'shared', async (client) => {
+        await copy(client, [], links);
+        for (const item of items) await copyAlone(client, item);
+      });
+    }
+  };
+
+  /** One item of a page that PostgreSQL refused as a whole. */
+  const copyAlone = async (client: pg.PoolClient, item: PendingItem) => {
+    await client.query('savepoint item');
+    try {
+      await copy(client, [item], []);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      await client.query('rollback to savepoint item');
+      await copyRows(client, 'staged_item', itemColumns, [item.bare(refusal)]);
+    }
+    await client.query('release savepoint item');
   };
 
   return {
@@ -236,8 +295,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       for (const item of items) {
         if (item.kind === 'object') addObject(item);
         else if (item.kind === 'links') addSlice(item);
-        else if (item.kind === 'gone') news.push({ seq: seq++, kind: 'gone', id: item.id, reason: null, certain: false });
-        else for (const id of item.ids) news.push({ seq: seq++, kind: 'unmatched', id, reason: null, certain: false });
+        else if (item.kind === 'gone') news.push({ seq: seq++, kind: 'gone', id: storedId(item.id).id, reason: null, certain: false });
+        else for (const id of item.ids) news.push({ seq: seq++, kind: 'unmatched', id: storedId(id).id, reason: null, certain: false });
       }
       await stageNews();
       await stageReady();
@@ -255,23 +314,4 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       return { stream: plan.stream, token: attempt.token, ...totals, sealed, mapped: mapping !== undefined };
     },
   };
-}
-
-/** PostgreSQL text can't hold NUL, and UTF-8 no lone surrogates. */
-function isStorable(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
-}
-
-function storable(text: string): string {
-  return isStorable(text) ? text : Buffer.from(text).toString('base64');
-}
-
-function storableAttributes(attributes: SourceAttributes): SourceAttributes {
-  return Object.values(attributes).every((value) => (Array.isArray(value) ? value : [value]).every(isStorableValue))
-    ? attributes
-    : JSON.parse(JSON.stringify(attributes, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value)));
-}
-
-function isStorableValue(value: unknown): boolean {
-  return typeof value !== 'string' || isStorable(value);
 }

@@ -10,6 +10,7 @@ import { StoredMarker } from './entities/marker.ts';
 import { Quarantined } from './entities/quarantine.ts';
 import { SyncRun } from './entities/sync-run.ts';
 import { Migration001Initial } from './migrations/migration-001-initial.ts';
+import { Migration002QuarantineRetry } from './migrations/migration-002-quarantine-retry.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -48,7 +49,10 @@ export async function openStore(url: string, options: { readonly maxConnections?
     extensions: [Migrator],
     namingStrategy: UnderscoreNamingStrategy,
     migrations: {
-      migrationsList: [{ name: '001-initial', class: Migration001Initial }],
+      migrationsList: [
+        { name: '001-initial', class: Migration001Initial },
+        { name: '002-quarantine-retry', class: Migration002QuarantineRetry },
+      ],
       tableName: 'tidemark_migration',
       snapshot: false,
       // The caller says what ran.

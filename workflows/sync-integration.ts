@@ -125,7 +125,7 @@ class Run {
         ),
       ),
     );
-    const inDoubt = staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete');
+    const inDoubt = plan.retries || staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete');
     if (!inDoubt) return staged;
     const reread = await this.#timed('reread', 'read again by id what is in doubt', (summary) =>
       source.reread.executeWithOptions({ summary }, [{ plan, staged }]),

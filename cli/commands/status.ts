@@ -39,7 +39,11 @@ export function formatStatus(status: IntegrationStatus): string {
         `  ${kind === 'run' ? 'running       ' : 'request       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
     ),
     ...(status.held > 0 ? [`  held           ${count(status.held)} deletions wait for approval`] : []),
-    ...(status.quarantined > 0 ? [`  quarantined    ${count(status.quarantined)} records could not be mapped or stored`] : []),
+    ...(status.quarantined > 0
+      ? [
+          `  quarantined    ${count(status.quarantined)} records could not be mapped or stored: tidemark quarantine list ${status.integration}`,
+        ]
+      : []),
     ...status.schedules.map(
       ({ schedule, paused, note, next }) =>
         `  schedule       ${schedule}: ${paused ? `paused${note === null ? '' : ` (${note})`}` : next[0] === undefined ? 'no next time' : `next ${next[0]}`}`,

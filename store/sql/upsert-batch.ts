@@ -47,6 +47,25 @@ export async function nextBatch(
   return found[0]?.seq ?? null;
 }
 
+/** The number that halves a batch of verdicts, between `after` and `upTo`; null if it has only one. */
+export async function middleOfBatch(
+  client: pg.ClientBase,
+  rows: StagedRows,
+  after: string,
+  upTo: string,
+  phase: 'objects' | LinkPhase,
+): Promise<string | null> {
+  const { rows: found } = await client.query<{ seq: string | null }>(
+    `select max(b.seq) as seq
+       from (select v.seq, row_number() over (order by v.seq) as place, count(*) over () as size
+               from tidemark.staged_verdict v
+              where v.run_id = $1 and v.token = $2 and v.seq > $3 and v.seq <= $4 and ${inPhase[phase]}) b
+      where b.size > 1 and b.place <= b.size / 2`,
+    [rows.plan.claim.runId, rows.verdictToken, after, upTo],
+  );
+  return found[0]?.seq ?? null;
+}
+
 /**
  * Inserts and updates the objects of one batch and writes their change rows, in one statement. Run twice it changes nothing: a row is only
  * touched if what is stored still differs. An update that people can't see (a source attribute outside the mapping) writes no change row.
@@ -106,38 +125,4 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
     ],
   );
   return rowCount ?? 0;
-}
-
-/** Sets aside what could not be mapped, and lets go of what could be now, or is no longer there. The stored object, if any, stays as it was. */
-export async function applyQuarantine(client: pg.ClientBase, rows: StagedRows): Promise<void> {
-  const { plan } = rows;
-  const base = [plan.claim.runId, rows.verdictToken, plan.claim.integration];
-  await client.query(
-    `insert into tidemark.quarantine (integration_id, stream, source_id, reason, fingerprint, first_run_id, last_run_id)
-     select $3, v.stream, v.source_id, coalesce(v.reason, 'no reason given'), i.source_hash, $1, $1
-       from tidemark.staged_verdict v
-       join tidemark.staged_item i on i.run_id = $1 and i.token = any($4) and i.seq = v.seq
-      where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined'
-     on conflict (integration_id, stream, source_id)
-       do update set reason = excluded.reason, fingerprint = excluded.fingerprint, last_run_id = excluded.last_run_id`,
-    [...base, stagedTokens(rows.staged)],
-  );
-  await client.query(
-    `update tidemark.object o set source_hash = null
-      where o.integration_id = $3
-        and o.id = any(array(select v.object_id from tidemark.staged_verdict v
-                              where v.run_id = $1 and v.token = $2 and v.verdict = 'quarantined'))`,
-    base,
-  );
-  const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
-  await client.query(
-    `delete from tidemark.quarantine q
-      where q.integration_id = $3
-        and (exists (select 1 from tidemark.staged_item s
-                      where s.run_id = $1 and s.token = any($4) and s.stream = q.stream and s.source_id = q.source_id)
-             or q.stream = any($5))
-        and not exists (select 1 from tidemark.staged_verdict v
-                         where v.run_id = $1 and v.token = $2 and v.stream = q.stream and v.source_id = q.source_id and v.verdict = 'quarantined')`,
-    [...base, stagedTokens(rows.staged), complete],
-  );
 }

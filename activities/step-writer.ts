@@ -1,0 +1,15 @@
+import type pg from 'pg';
+import { fenced, type StepAttempt } from '../store/fence.ts';
+
+/** How a step makes its transactions. */
+export interface StepWriter {
+  /** Batches that may be applied at the same time. */
+  readonly sideBySide: number;
+  /** `exclusive` orders it after every other writer of the integration, `shared` lets batches of one attempt write side by side. */
+  transaction<T>(lock: 'exclusive' | 'shared', work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
+}
+
+/** Each transaction stands, under the attempt's fence. */
+export function fencedWriter(pool: pg.Pool, attempt: StepAttempt): StepWriter {
+  return { sideBySide: 2, transaction: (lock, work) => fenced(pool, attempt, lock, work) };
+}
