@@ -23,6 +23,8 @@ export interface Intake {
   /** Objects that were given, repeats included. */
   readonly objects: () => number;
   add(items: readonly Item[]): void;
+  /** The read has come to its end. */
+  end(): void;
 }
 
 export function createIntake(stream: string): Intake {
@@ -30,8 +32,13 @@ export function createIntake(stream: string): Intake {
   const gone = new Set<string>();
   let objects = 0;
   let open: { readonly id: string; readonly links: Map<string, ReadonlySet<string>> } | undefined;
+  let unfinished: string | undefined;
+  const finish = (): void =>
+    demand(unfinished === undefined, `${stream} ${open?.id}: no slice of its ${unfinished} says that it is the last`);
   const one = (item: Item): void => {
+    if (item.kind !== 'links' || item.link !== unfinished) finish();
     if (item.kind === 'links') {
+      unfinished = item.last ? undefined : item.link;
       demand(open?.id === item.id, `${stream} ${item.id}: a slice of its links came apart from it; slices follow their object at once`);
       open.links.set(item.link, new Set([...(open.links.get(item.link) ?? []), ...item.targets]));
       return;
@@ -51,7 +58,7 @@ export function createIntake(stream: string): Intake {
       news.set(item.id, { kind: 'object', object, returned: gone.has(item.id) });
     }
   };
-  return { news, objects: () => objects, add: (items) => items.forEach(one) };
+  return { news, objects: () => objects, add: (items) => items.forEach(one), end: finish };
 }
 
 /** Something to do while a read is under way: before its first page, and after each one. `pages`: how many have been read. */
@@ -62,7 +69,10 @@ export async function readToEnd(read: AsyncGenerator<readonly Item[], ReadEnd>, 
   for (let pages = 0; ; pages += 1) {
     await during?.(pages);
     const step = await read.next();
-    if (step.done === true) return step.value;
+    if (step.done === true) {
+      intake.end();
+      return step.value;
+    }
     intake.add(step.value);
   }
 }
@@ -111,6 +121,7 @@ export async function readByIds(session: Session, stream: string, ids: readonly 
 export function foundObject(stream: string, { item, more = [] }: Extract<Found, { kind: 'found' }>): SeenObject {
   const intake = createIntake(stream);
   intake.add([item, ...more]);
+  intake.end();
   return objectsOf(intake.news).get(item.id) as SeenObject;
 }
 

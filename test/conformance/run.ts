@@ -33,6 +33,7 @@ export async function runCheck(
   options: ConformanceOptions = {},
 ): Promise<CheckResult> {
   const { name, title } = check;
+  if (harness.pageSize < 2) throw new Error('The kit needs pages of two objects at least');
   try {
     await using source = await harness.newSource();
     await check.run(createTrial(harness, source, withDefaults(options)));

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseSync } from 'oxc-parser';
 import { describe, expect, test } from 'vitest';
@@ -62,6 +62,18 @@ describe('the rooms', () => {
     expect(existsSync(join(root, room))).toBe(true);
     const found = sourcesOf(room).flatMap((file) => breaches(room, file, readFileSync(join(root, file), 'utf8')));
     expect(found).toEqual([]);
+  });
+
+  test('the conformance kit needs the contract and the model, and no package', () => {
+    const kit = sourcesOf('test/conformance').filter((file) => !basename(file).startsWith('active-directory'));
+    const reached = kit.flatMap((file) =>
+      importsOf(file, readFileSync(join(root, file), 'utf8')).map(({ specifier }) =>
+        specifier.startsWith('.') ? relative(root, join(root, dirname(file), specifier)) : specifier,
+      ),
+    );
+    const allowed = /^(test\/conformance\/(?!active-directory)|model\/|connectors\/connector\.ts$)/;
+    expect(reached.length).toBeGreaterThan(20);
+    expect(reached.filter((target) => !allowed.test(target))).toEqual([]);
   });
 
   test.each([

@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../../model/canonical.ts';
 import type { ConformanceCheck } from '../check.ts';
 import { contentDifferences, expectNone } from '../compare.ts';
 import { freshCopy } from '../copy.ts';
@@ -8,6 +9,21 @@ import { can, demand } from '../verdicts.ts';
 
 /** What a complete read gives, and how it ends. */
 export const listingChecks: readonly ConformanceCheck[] = [
+  {
+    name: 'declaration',
+    title: 'each stream says what its deltas miss, or that they miss nothing, and what its query is',
+    async run({ declarations }) {
+      for (const [stream, { delta, misses, query }] of declarations) {
+        const isFull = delta === 'full';
+        demand(
+          isFull === (misses.length === 0),
+          `the deltas of ${stream} are ${delta}, and it names ${misses.length} things that they miss`,
+        );
+        const stored = JSON.stringify(query);
+        demand(stored !== undefined && canonicalJson(JSON.parse(stored)) === canonicalJson(query), `the query of ${stream} is no JSON`);
+      }
+    },
+  },
   {
     name: 'everything',
     title: 'a complete read gives every object with its attributes, and the check of the source finds nothing wrong',

@@ -45,10 +45,16 @@ export const markerChecks: readonly ConformanceCheck[] = [
   },
   {
     name: 'own-marker',
-    title: 'a marker of this server is judged valid, by the session that took it and by a later one',
+    title: 'a marker names its server and the time it was taken, and is judged valid by the session that took it and by a later one',
     async run(trial) {
       await using session = await trial.open();
       const marker = await session.mark(trial.source.stream);
+      demand(marker.server.id === session.server.id, `it is of ${marker.server.id}, but the session is with ${session.server.id}`);
+      demand(typeof marker.position === 'string', 'its position is no text');
+      demand(
+        /^\d{4}-\d\d-\d\dT.*Z$/.test(marker.takenAt) && !Number.isNaN(Date.parse(marker.takenAt)),
+        `it was taken at ${marker.takenAt}`,
+      );
       await createMany(trial.source, 1);
       await using later = await trial.open({ server: marker.server });
       for (const one of [session, later]) {

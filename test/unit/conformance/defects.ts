@@ -99,6 +99,14 @@ function failingWith(session: Session, change: (error: unknown) => unknown): Par
 /** Each of the ways in which a connector can be wrong that the kit promises to find. */
 export const defects: readonly Defect[] = [
   {
+    does: 'declares deltas as full that miss something',
+    foundBy: 'declaration',
+    saying: /the deltas of users are full, and it names 1 things that they miss/,
+    breakConnector: (connector) => ({
+      streams: (...asked) => connector.streams(...asked).map((stream) => ({ ...stream, misses: ['Deletions.'] })),
+    }),
+  },
+  {
     does: 'leaves out an attribute that it was asked for',
     foundBy: 'everything',
     saying: /text should be "Text 1", but is undefined/,
@@ -252,6 +260,14 @@ export const defects: readonly Defect[] = [
       };
       return { readAll: (...asked) => eachItem(session.readAll(...asked), once()) };
     },
+  },
+  {
+    does: 'never says that a slice is the last',
+    foundBy: 'many-members',
+    saying: /no slice of its member says that it is the last/,
+    breakSession: (session) => ({
+      readAll: (...asked) => eachItem(session.readAll(...asked), (item) => [item.kind === 'links' ? { ...item, last: false } : item]),
+    }),
   },
   {
     does: 'gives the slices of a long list apart from their object',
@@ -429,6 +445,12 @@ export const defects: readonly Defect[] = [
       },
       judge: async () => ({ valid: true }),
     }),
+  },
+  {
+    does: 'stamps markers with the local time',
+    foundBy: 'own-marker',
+    saying: /it was taken at/,
+    breakSession: (session) => ({ mark: async (stream) => ({ ...(await session.mark(stream)), takenAt: '2026-11-21 16:00:00' }) }),
   },
   {
     does: 'believes no marker',

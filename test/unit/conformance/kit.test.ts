@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { conformanceChecks, notShown, runConformance, tellReport } from '../../conformance/index.ts';
 import { broken, defects } from './defects.ts';
@@ -35,6 +36,12 @@ test('each check but the broadest ones is needed for some defect', () => {
   ]);
 });
 
+test('the documentation lists every check as it is', async () => {
+  const page = await readFile(new URL('../../../docs/connectors.md', import.meta.url), 'utf8');
+  const listed = [...page.matchAll(/^\| `([a-z-]+)` \| (.+?) \| .*\|$/gm)].map(([, name, title]) => ({ name, title }));
+  expect(listed).toEqual(conformanceChecks.map(({ name, title }) => ({ name, title })));
+});
+
 test('what a source can not be made to do is reported as not shown, with the reason', async () => {
   const harness = memoryHarness();
   const report = await runConformance({
@@ -47,7 +54,7 @@ test('what a source can not be made to do is reported as not shown, with the rea
     expect.objectContaining({ name: 'cut-connection-in-delta', outcome: 'not shown', reason: 'no connection' }),
   ]);
   expect(report.passed).toBe(true);
-  expect(tellReport(report)).toMatch(/not shown restored: .*\n +it forgets at once\n(.*\n)*32 shown, 3 not shown, 0 failed$/);
+  expect(tellReport(report)).toMatch(/not shown restored: .*\n +it forgets at once\n(.*\n)*33 shown, 3 not shown, 0 failed$/);
 });
 
 test('a stream without full deltas shows nothing about deltas, and says why', async () => {
