@@ -25,11 +25,27 @@ export type { SecretReference } from './model/config/types.ts';
 export { type FailureDetails, type FailureType, isTidemarkFailure, TidemarkFailure } from './model/failure.ts';
 export type { Found, Item } from './model/item.ts';
 export type { Marker, MarkerVerdict, ServerIdentity } from './model/marker.ts';
-export type { LaunchRequest, LaunchResult, Mode, Outcome, RequestedMode, RunFailure, RunSummary, StreamTotals } from './model/run.ts';
+export type {
+  DecidedOutcome,
+  Decision,
+  DecisionMode,
+  HeldKind,
+  LaunchRequest,
+  LaunchResult,
+  Mode,
+  Outcome,
+  RecordedDecision,
+  RequestedMode,
+  RunFailure,
+  RunSummary,
+  StreamTotals,
+} from './model/run.ts';
 export { syncWorkflowId } from './model/workflow-ids.ts';
 export type { MarkerOverview } from './store/read-overview.ts';
 export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.ts';
-export type { HeldRow } from './store/read-waiting.ts';
+export type { HeldFilter, HeldRow } from './store/read-waiting.ts';
+export type { DecidedRow } from './store/sql/decide-held.ts';
+export type { HeldPlan } from './store/sql/held-plans.ts';
 export type { QuarantineChoice } from './store/sql/quarantine.ts';
 export type { Change, ChangeKind } from './store/sql/read-changes.ts';
 export type { StoredObject } from './store/sql/read-objects.ts';

@@ -4,13 +4,14 @@ import { formatDuration, parseDuration } from '../model/config/duration.ts';
 import { mappingVersion, streamFingerprint } from '../model/config/fingerprint.ts';
 import type { IntegrationConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
-import { claimIntegration } from '../store/claims.ts';
+import type { HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
+import { claimIntegration, type GrantedClaim } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
 import { retriesAsked } from '../store/sql/quarantine.ts';
 import type { Dependencies } from './dependencies.ts';
-import { connectorOf, inIntegration, openSource, streamOf } from './source.ts';
+import { checkSource, connectorOf, openSource, streamOf } from './source.ts';
 import { step } from './step.ts';
+import { takeUpPlan } from './take-up-plan.ts';
 
 const defaultCompleteEveryMs = parseDuration('7d');
 
@@ -26,30 +27,24 @@ export function begin(deps: Dependencies) {
       () => unreachableLimitMs,
       async ({ signal }) => {
         const { integration } = request;
-        const { workflowExecution, currentAttemptScheduledTimestampMs } = activityInfo();
-        if (!workflowExecution) throw new Error('begin runs in a workflow only');
-        const { claim, configId } = await claimIntegration(
-          deps.store.pool,
-          {
-            request,
-            workflowId: workflowExecution.workflowId,
-            temporalRunId: workflowExecution.runId,
-            begunAt: new Date(currentAttemptScheduledTimestampMs),
-          },
-          async (runId) =>
-            (await deps.temporal.workflow.getHandle(workflowExecution.workflowId, runId).describe()).status.name === 'RUNNING',
-        );
+        const { claim, configId } = await claimForRun(deps, request);
         const config = await deps.configuration(configId);
         unreachableLimitMs = config.unreachableLimitMs;
-        const names = request.streams ?? Object.keys(config.streams);
+        const approved = request.mode === 'approve' ? await takeUpPlan(deps, claim, request) : undefined;
+        const names = approved ? [approved.stream] : (request.streams ?? Object.keys(config.streams));
         for (const name of names) streamOf(config, integration, name);
         const markers = await readMarkers(deps.store, integration);
         await using session = await openPreferred(deps, { integration, config, names, markers, signal });
         await checkSource(session, integration);
         const streams = await planStreams(deps, { request, config, names, markers, session });
         const mode: Mode = streams.some((stream) => stream.mode === 'complete') ? 'complete' : 'delta';
-        const reason = [...new Set(streams.filter((stream) => stream.mode === mode).map((stream) => stream.reason))].join('; ');
-        await deps.store.pool.query(`update tidemark.sync_run set mode = $2, reason = $3 where id = $1`, [claim.runId, mode, reason]);
+        const reason =
+          approved?.reason ?? [...new Set(streams.filter((stream) => stream.mode === mode).map((stream) => stream.reason))].join('; ');
+        await deps.store.pool.query(`update tidemark.sync_run set mode = $2, reason = $3 where id = $1`, [
+          claim.runId,
+          approved ? null : mode,
+          reason,
+        ]);
         return {
           claim,
           configId,
@@ -58,8 +53,10 @@ export function begin(deps: Dependencies) {
           reason,
           server: session.server,
           streams,
-          retries: await retriesAsked(deps.store.pool, integration, names),
-          ...enabledSteps(config, mode),
+          retries: !approved && (await retriesAsked(deps.store.pool, integration, names)),
+          ...(approved
+            ? { approval: { digest: approved.digest, what: approved.what }, ...stepsOfApproval(config, approved.what) }
+            : enabledSteps(config, mode)),
         };
       },
     );
@@ -85,18 +82,6 @@ async function openPreferred(deps: Dependencies, { integration, config, names, m
     if (error instanceof TidemarkFailure && error.type === 'ServerChanged') return openSource(deps, options);
     throw error;
   }
-}
-
-async function checkSource(session: Session, integration: string): Promise<void> {
-  const report = await session.check().catch((error: unknown) => {
-    throw inIntegration(error, integration);
-  });
-  const failure = report.findings.find((finding) => finding.severity === 'failure');
-  if (!failure) return;
-  throw new TidemarkFailure(failure.failure ?? 'SourceUnavailable', `Integration ${integration}: ${failure.message}`, {
-    integration,
-    ...(failure.remedy ? { remedy: failure.remedy } : {}),
-  });
 }
 
 interface StreamPlanContext {
@@ -157,6 +142,7 @@ async function judge({
   fingerprint,
   stored,
 }: JudgeContext): Promise<{ mode: Mode; reason: string }> {
+  if (request.mode === 'approve') return { mode: 'delta', reason: 'only what was approved is read' };
   if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested' };
   if (!stored) return { mode: 'complete', reason: 'this stream has never been read completely' };
   if (stored.fingerprint !== fingerprint) {
@@ -175,6 +161,34 @@ async function judge({
     }
   }
   return { mode: 'delta', reason: 'changes since the stored marker' };
+}
+
+/** The claim of this workflow's run. */
+export function claimForRun(deps: Dependencies, request: SyncRequest): Promise<GrantedClaim> {
+  const { workflowExecution, currentAttemptScheduledTimestampMs } = activityInfo();
+  if (!workflowExecution) throw new Error('a run begins in a workflow only');
+  const { workflowId, runId } = workflowExecution;
+  return claimIntegration(
+    deps.store.pool,
+    { request, workflowId, temporalRunId: runId, begunAt: new Date(currentAttemptScheduledTimestampMs) },
+    async (temporalRunId) => (await deps.temporal.workflow.getHandle(workflowId, temporalRunId).describe()).status.name === 'RUNNING',
+  );
+}
+
+/** An approval is asked for by a person: the step that it needs runs even where it is disabled for syncs. No marker moves. */
+function stepsOfApproval(config: IntegrationConfig, what: HeldKind): Pick<RunPlan, 'steps' | 'skipped'> {
+  const { transform, lookup, upsert } = config.steps;
+  return {
+    steps: {
+      query: false,
+      transform: transform.enabled,
+      lookup: lookup.enabled || what === 'members',
+      upsert: upsert.enabled,
+      membership: what === 'members',
+      cleanup: what === 'objects',
+    },
+    skipped: {},
+  };
 }
 
 function enabledSteps(config: IntegrationConfig, mode: Mode): Pick<RunPlan, 'steps' | 'skipped'> {

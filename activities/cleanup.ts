@@ -11,7 +11,8 @@ import { fencedWriter, type StepWriter } from './step-writer.ts';
 
 /**
  * Deletes or deactivates what is gone, absent or out of scope. Each stream's deletions are one plan: if with those of the last 24 hours it
- * exceeds a limit, the whole plan is held, and so it is where the re-read step left absent objects unread because they exceeded one, whatever was created since.
+ * exceeds a limit, the whole plan is held, and so it is where the re-read step left absent objects unread because they exceeded one,
+ * whatever was created since.
  */
 export function cleanup(deps: Dependencies) {
   return async (rows: StagedRows): Promise<void> => {
@@ -30,6 +31,8 @@ export function applyCleanup(
 ): Promise<number> {
   return writer.transaction('exclusive', async (client) => {
     await verifyStaged(client, rows.plan, rows.staged);
+    // Nothing was read but what was approved: every verdict is about it, and no limit has a say.
+    if (rows.plan.approval) return applyDeletions(client, rows, action, {});
     const { integration, runId } = rows.plan.claim;
     const recent = await countRecent(client, integration, runId);
     const held: Record<string, string> = {};

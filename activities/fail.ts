@@ -24,6 +24,7 @@ export function fail(deps: Dependencies) {
         launcherId: request.launcherId,
         requestedMode: request.mode,
         requestedAt: request.requestedAt,
+        decision: request.decision ?? null,
       });
       return (await findRun(deps.store, id)) as RunSummary;
     });

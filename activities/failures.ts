@@ -9,6 +9,7 @@ const final: readonly FailureType[] = [
   'ServerChanged',
   'StaleRun',
   'StagingLost',
+  'PlanChanged',
 ];
 
 /** A listing that is not proven complete is tried again; more often than this it is not bad luck. */

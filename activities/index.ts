@@ -3,12 +3,14 @@ import { begin } from './begin.ts';
 import { cancelLauncher } from './cancel-launcher.ts';
 import { cleanup } from './cleanup.ts';
 import { commit } from './commit.ts';
+import { decline } from './decline.ts';
 import type { Dependencies } from './dependencies.ts';
 import { describeIntegration } from './describe-integration.ts';
 import { fail } from './fail.ts';
 import { lookup } from './lookup.ts';
 import { membership } from './membership.ts';
 import { query } from './query.ts';
+import { readHeld } from './read-held.ts';
 import { recordOutcome } from './record-outcome.ts';
 import { reread } from './reread.ts';
 import { transform } from './transform.ts';
@@ -20,12 +22,14 @@ export function createActivities(deps: Dependencies) {
     begin: begin(deps),
     query: query(deps),
     reread: reread(deps),
+    readHeld: readHeld(deps),
     transform: transform(deps),
     lookup: lookup(deps),
     upsert: upsert(deps),
     membership: membership(deps),
     cleanup: cleanup(deps),
     commit: commit(deps),
+    decline: decline(deps),
     fail: fail(deps),
     cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),

@@ -31,6 +31,8 @@ export function membership(deps: Dependencies) {
 export async function applyMemberships(parts: StepParts, limits: Limits): Promise<void> {
   const { writer, rows } = parts;
   const held = await writer.transaction('exclusive', async (client) => {
+    // What was approved is removed, and nothing else: no limit has a say.
+    if (rows.plan.approval) return {};
     const { integration, runId } = rows.plan.claim;
     const recent = await countRecent(client, integration, runId);
     const limited: Record<string, string> = {};

@@ -84,3 +84,16 @@ export function inIntegration(error: unknown, integration: string, stream?: stri
     error,
   );
 }
+
+/** Asks the source what every run relies on, and fails as the first finding says that forbids one. */
+export async function checkSource(session: Session, integration: string): Promise<void> {
+  const report = await session.check().catch((error: unknown) => {
+    throw inIntegration(error, integration);
+  });
+  const failure = report.findings.find((finding) => finding.severity === 'failure');
+  if (!failure) return;
+  throw new TidemarkFailure(failure.failure ?? 'SourceUnavailable', `Integration ${integration}: ${failure.message}`, {
+    integration,
+    ...(failure.remedy ? { remedy: failure.remedy } : {}),
+  });
+}

@@ -3,13 +3,16 @@ import { Client, Connection, type ConnectionOptions, WorkflowFailedError, type W
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
+import { nameRequest } from '../model/requests.ts';
+import type { Decision, DecisionMode, LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
 import { currentConfigurations } from '../store/apply-configuration.ts';
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
 import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
-import { type HeldRow, readHeld } from '../store/read-waiting.ts';
+import { type HeldFilter, type HeldRow, readHeld } from '../store/read-waiting.ts';
 import { findRun, listRuns } from '../store/run-summary.ts';
+import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
+import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
 import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
 import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';
@@ -95,7 +98,7 @@ export class TidemarkClient implements AsyncDisposable {
       taskQueue: this.#taskQueue,
       args: [request],
       workflowIdConflictPolicy: 'FAIL',
-      staticSummary: `${request.integration}: ${request.mode}, by hand`,
+      staticSummary: `${request.integration}: ${nameRequest(request.mode)}, by hand`,
       typedSearchAttributes: [
         { key: searchAttributes.integration, value: request.integration },
         { key: searchAttributes.mode, value: request.mode },
@@ -175,8 +178,43 @@ export class TidemarkClient implements AsyncDisposable {
     return resetMarkers(this.#store, integration, streams);
   }
 
-  /** Deletions that wait for approval, oldest first; of one integration, of one run, or all. */
-  async held(filter: { readonly integration?: string; readonly run?: string; readonly limit?: number } = {}): Promise<readonly HeldRow[]> {
+  /** Plans of held deletions, each with the digest by which it can be decided on; of one integration or all. */
+  async heldPlans(filter: { readonly integration?: string } = {}): Promise<readonly HeldPlan[]> {
+    if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
+    return showPlans(this.#store.pool, filter.integration);
+  }
+
+  /**
+   * Approves a plan that `heldPlans` gave, and waits for the run that carries it out: what of it is still held is read again by id, and
+   * removed unless it has come back. The run fails with `PlanChanged` if none of it is held any more.
+   */
+  async approve(decision: Decision, options: FollowOptions = {}): Promise<SyncResult> {
+    return this.follow(await this.startDecision('approve', decision), options);
+  }
+
+  /** Drops the rows of a plan that `heldPlans` gave; nothing is removed, and the next run judges what it reads anew. */
+  async decline(decision: Decision, options: FollowOptions = {}): Promise<SyncResult> {
+    return this.follow(await this.startDecision('decline', decision), options);
+  }
+
+  /** Asks for a decision to be carried out and returns the launcher's workflow id at once. Fails for a digest that was never shown. */
+  async startDecision(mode: DecisionMode, decision: Decision): Promise<string> {
+    const plan = await findShownPlan(this.#store.pool, decision.digest);
+    if (plan === undefined) {
+      throw new TidemarkFailure('InvalidConfiguration', `There is no plan of held deletions with the digest ${decision.digest}.`, {
+        remedy: 'Look with "tidemark deletions list" and give the digest that it shows.',
+      });
+    }
+    return this.startSync({ integration: plan.integration, mode, decision });
+  }
+
+  /** What became of each held deletion that a run decided on. */
+  async decided(run: string): Promise<readonly DecidedRow[]> {
+    return /^\d{1,18}$/.test(run) ? readDecided(this.#store.pool, run) : [];
+  }
+
+  /** Deletions that wait for approval, oldest first; of one integration, of one run, of one plan, or all. */
+  async held(filter: HeldFilter = {}): Promise<readonly HeldRow[]> {
     if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
     return readHeld(this.#store, filter);
   }

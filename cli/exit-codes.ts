@@ -14,6 +14,8 @@ export function exitCodeOf({ outcome, run }: Pick<SyncResult, 'outcome' | 'run'>
 }
 
 /** Whether the run left something for a person to decide. */
-export function needsAttention({ streams, links }: Pick<RunSummary, 'streams' | 'links'>): boolean {
-  return links.held > 0 || Object.values(streams).some((stream) => stream.held > 0 || stream.quarantined > 0);
+export function needsAttention({ streams, links, decision }: Pick<RunSummary, 'streams' | 'links' | 'decision'>): boolean {
+  return (
+    links.held > 0 || (decision?.rows?.kept ?? 0) > 0 || Object.values(streams).some((stream) => stream.held > 0 || stream.quarantined > 0)
+  );
 }

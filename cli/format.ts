@@ -1,4 +1,5 @@
-import type { RunSummary } from '../model/run.ts';
+import { isDecision, nameRequest } from '../model/requests.ts';
+import type { RecordedDecision, RunSummary } from '../model/run.ts';
 import type { SyncResult } from './client.ts';
 import type { ActivityProgress, SyncState } from './progress.ts';
 
@@ -57,11 +58,12 @@ export function formatRun(run: RunSummary, now = Date.now()): string {
   const elapsedMs = (run.finishedAt === null ? now : Date.parse(run.finishedAt)) - Date.parse(run.startedAt);
   const what =
     run.mode === null
-      ? `${run.requestedMode} sync`
+      ? nameRequest(run.requestedMode)
       : `${run.mode} sync${run.requestedMode === run.mode ? '' : ` (asked for: ${run.requestedMode})`}`;
   const took = run.outcome === 'skipped' ? '' : ` in ${humanDuration(elapsedMs)}`;
   const lines = [`${headlines[run.outcome]}: run ${run.id}, ${what} of ${run.integration}${took}, started ${run.startedAt}`];
   if (run.reason !== null) lines.push(`  why: ${run.reason}`);
+  if (run.decision !== null) lines.push(...formatDecision(run.decision));
   if (run.failure !== null) lines.push(...formatFailure(run));
   const streams = Object.entries(run.streams);
   if (streams.length > 0) lines.push('', indent(streamTable(run)), '', `  ${formatLinks(run)}`);
@@ -77,12 +79,24 @@ export function formatRun(run: RunSummary, now = Date.now()): string {
   return lines.join('\n');
 }
 
-function formatFailure({ failure, outcome }: RunSummary): readonly string[] {
+/** Who decided on held deletions, why, and what became of them. */
+function formatDecision({ digest, by, why, rows }: RecordedDecision): readonly string[] {
+  const outcomes = Object.entries(rows ?? {}).filter(([, number]) => number > 0);
+  return [
+    `  decided: plan ${digest}, by ${by}${why === '' ? '' : `: ${why}`}`,
+    ...(rows === null
+      ? []
+      : [`  result: ${outcomes.map(([outcome, number]) => `${count(number)} ${outcome}`).join(', ') || 'no deletion was touched'}`]),
+  ];
+}
+
+function formatFailure({ failure, outcome, requestedMode }: RunSummary): readonly string[] {
   if (failure === null || outcome === 'cancelled') return [];
   const { remedy } = failure.details ?? {};
   const message =
     remedy !== undefined && failure.message.endsWith(remedy) ? failure.message.slice(0, -remedy.length).trimEnd() : failure.message;
-  return [`  ${failure.type}: ${message}`, ...(remedy === undefined ? [] : [`  remedy: ${remedy}`]), '  Markers are where they were.'];
+  const markers = isDecision(requestedMode) ? [] : ['  Markers are where they were.'];
+  return [`  ${failure.type}: ${message}`, ...(remedy === undefined ? [] : [`  remedy: ${remedy}`]), ...markers];
 }
 
 function streamTable({ streams }: RunSummary): string {
@@ -104,7 +118,7 @@ function streamTable({ streams }: RunSummary): string {
     header,
     Object.entries(streams).map(([name, totals]) => [
       name,
-      totals.mode,
+      totals.mode ?? '-',
       ...[
         totals.read,
         totals.created,

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addApply } from './commands/apply.ts';
 import { addChanges } from './commands/changes.ts';
 import { addCheck } from './commands/check.ts';
+import { addDeletions } from './commands/deletions.ts';
 import { addInit } from './commands/init.ts';
 import { addMarker } from './commands/marker.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -52,6 +53,7 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done with held deletio
     addRuns,
     addObjects,
     addChanges,
+    addDeletions,
     addMarker,
     addQuarantine,
   ])

@@ -12,6 +12,7 @@ export const failureTypes = [
   'ServerChanged',
   'StaleRun',
   'StagingLost',
+  'PlanChanged',
 ] as const;
 
 export type FailureType = (typeof failureTypes)[number];

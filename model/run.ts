@@ -3,14 +3,39 @@ import type { Marker, ServerIdentity } from './marker.ts';
 
 /** `complete` reads everything, `delta` what changed. */
 export type Mode = 'complete' | 'delta';
-/** `auto` becomes one of the two in the run's begin, per stream. */
-export type RequestedMode = Mode | 'auto';
+/** What a person decides on a plan of held deletions. */
+export type DecisionMode = 'approve' | 'decline';
+/** `auto` becomes one of the two in the run's begin, per stream; a decision reads nothing but what it is about. */
+export type RequestedMode = Mode | 'auto' | DecisionMode;
 export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+
+/** A decision on held deletions; it is stored with its run, and stands in the workflow's history. */
+export interface Decision {
+  /** Names the plan: the exact set of held rows that was shown. */
+  readonly digest: string;
+  /** Who decides. */
+  readonly by: string;
+  /** In the decider's words; may be empty. */
+  readonly why: string;
+}
+
+/** A decision with what became of its rows, in numbers; null before its run has ended. */
+export interface RecordedDecision extends Decision {
+  readonly rows: Readonly<Record<DecidedOutcome, number>> | null;
+}
+
+/**
+ * What became of one held row that was decided on. `withdrawn`: its object or member is there after all; `kept`: it is held as before,
+ * because the run did not get to it or the group that it is a membership of could not be read.
+ */
+export type DecidedOutcome = 'applied' | 'withdrawn' | 'kept' | 'declined';
 
 /** The argument of the workflow `launchSync`, the one door to a run. */
 export interface LaunchRequest {
   readonly integration: string;
   readonly mode: RequestedMode;
+  /** Modes `approve` and `decline`: what is decided. */
+  readonly decision?: Decision;
   /** A subset of the integration's streams; absent: all. */
   readonly streams?: readonly string[];
   /** `auto`: a stream whose last complete read is older is read completely. */
@@ -42,7 +67,7 @@ export interface RunSummary {
   readonly id: string;
   readonly integration: string;
   readonly requestedMode: RequestedMode;
-  /** Complete if any stream was read completely; null before begin settled it. */
+  /** Complete if any stream was read completely; null before begin settled it, and for decisions. */
   readonly mode: Mode | null;
   readonly outcome: Outcome | 'running';
   readonly reason: string | null;
@@ -53,11 +78,14 @@ export interface RunSummary {
   readonly sealed: boolean;
   readonly streams: Readonly<Record<string, StreamTotals>>;
   readonly links: LinkTotals;
+  /** Null unless the request was a decision on held deletions. */
+  readonly decision: RecordedDecision | null;
   readonly steps: Readonly<Record<string, StepRecord>>;
 }
 
 export interface StreamTotals {
-  readonly mode: Mode;
+  /** Null where only single objects were read: the rows of an approval. */
+  readonly mode: Mode | null;
   /** Why the stream was read in this mode. */
   readonly reason: string;
   /** Objects and news of objects the source gave. */
@@ -121,9 +149,14 @@ export interface RunPlan {
     readonly membership: boolean;
     readonly cleanup: boolean;
   };
+  /** Set in a run that carries out an approval: it reads the plan's objects, or the groups of its memberships, and nothing else. */
+  readonly approval?: { readonly digest: string; readonly what: HeldKind };
   /** Steps that do not run in this run, with the reason. */
   readonly skipped: Readonly<Record<string, string>>;
 }
+
+/** What a plan of held deletions would remove: objects of a stream, or memberships of its groups. */
+export type HeldKind = 'objects' | 'members';
 
 export interface StreamPlan {
   readonly stream: string;

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Claim, SyncRequest } from '../model/run.ts';
 import { despiteFrozenWriters, inTransaction } from './fence.ts';
+import { settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { dropStaging } from './sql/staging.ts';
 
@@ -81,8 +82,8 @@ async function claimWithin(
   await closeLeftOpen(client, integration, temporalRunId);
   const { rows: run } = await client.query<{ id: string }>(
     `insert into tidemark.sync_run
-       (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at)
-     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9)
+       (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at, decision)
+     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9, $10)
      on conflict (temporal_run_id)
        do update set outcome = 'running', failure = null, finished_at = null, config_id = excluded.config_id, begun_at = excluded.begun_at
      returning id`,
@@ -96,6 +97,7 @@ async function claimWithin(
       row.config_id,
       request.requestedAt,
       begunAt,
+      request.decision ? JSON.stringify(request.decision) : null,
     ],
   );
   const runId = run[0]?.id as string;
@@ -120,5 +122,6 @@ async function closeLeftOpen(client: pg.ClientBase, integration: string, tempora
   if (rows.length === 0) return;
   const runIds = rows.map((row) => row.id);
   await dropStaging(client, runIds);
+  await settleDecided(client, runIds);
   await publishRuns(client, runIds);
 }

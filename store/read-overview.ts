@@ -17,7 +17,7 @@ export interface RunMention {
 export interface IntegrationOverview {
   readonly integration: string;
   readonly connector: string;
-  /** The newest run that was not skipped. */
+  /** The newest sync that was not skipped. */
   readonly lastRun: RunMention | null;
   readonly lastSuccess: RunMention | null;
   readonly streams: Readonly<Record<string, StreamOverview>>;
@@ -100,7 +100,7 @@ export async function describeMarkers(store: Store, integration: string): Promis
 async function newestRun(store: Store, integration: string, outcomes: readonly string[]): Promise<RunMention | null> {
   const { rows } = await store.pool.query<{ id: string; mode: Mode | null; outcome: Outcome | 'running'; finished_at: Date | null }>(
     `select id, mode, outcome, finished_at from tidemark.sync_run
-      where integration_id = $1 and outcome = any($2) order by id desc limit 1`,
+      where integration_id = $1 and outcome = any($2) and requested_mode not in ('approve', 'decline') order by id desc limit 1`,
     [integration, outcomes],
   );
   const run = rows[0];

@@ -1,6 +1,7 @@
 import type pg from 'pg';
-import type { Claim, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
+import type { Claim, Decision, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
 import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
+import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { settleRetries } from './sql/quarantine.ts';
 import { dropStaging } from './sql/staging.ts';
@@ -30,7 +31,22 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     );
     await settleRetries(client, integration, runId);
     await dropStaging(client, [runId]);
+    await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);
+    await releaseClaim(client, integration, runId);
+  });
+}
+
+/** Ends a run that refuses held deletions, in one transaction: their rows are dropped and recorded, the claim is given back. */
+export async function declineRun(pool: pg.Pool, attempt: StepAttempt, reason: string): Promise<void> {
+  await fenced(pool, attempt, 'exclusive', async (client) => {
+    const { runId, integration } = attempt.claim;
+    await dropDeclined(client, runId);
+    await settleDecided(client, [runId]);
+    await client.query(`update tidemark.sync_run set outcome = 'succeeded', finished_at = now(), reason = $2 where id = $1`, [
+      runId,
+      reason,
+    ]);
     await releaseClaim(client, integration, runId);
   });
 }
@@ -42,6 +58,7 @@ export interface FailParameters {
   readonly launcherId: string;
   readonly requestedMode: RequestedMode;
   readonly requestedAt: string;
+  readonly decision: Decision | null;
   readonly outcome: 'failed' | 'cancelled';
   readonly failure: RunFailure | null;
   readonly steps: Readonly<Record<string, StepRecord>>;
@@ -53,8 +70,8 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
     await client.query(`select 1 from tidemark.integration where id = $1 for no key update`, [end.integration]);
     const { rows } = await client.query<{ id: string }>(
       `insert into tidemark.sync_run
-         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, outcome, failure, requested_at, finished_at, steps)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, now(), $9)
+         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, outcome, failure, requested_at, finished_at, steps, decision)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, now(), $9, $10)
        on conflict (temporal_run_id) do update set
          outcome = case when sync_run.outcome = 'running' then excluded.outcome else sync_run.outcome end,
          failure = case when sync_run.outcome = 'running' then excluded.failure else sync_run.failure end,
@@ -71,10 +88,12 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
         end.failure && JSON.stringify(end.failure),
         end.requestedAt,
         JSON.stringify(end.steps),
+        end.decision && JSON.stringify(end.decision),
       ],
     );
     const runId = rows[0]?.id as string;
     await dropStaging(client, [runId]);
+    await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);
     await releaseClaim(client, end.integration, runId);
     return runId;
@@ -154,7 +173,7 @@ async function streamTotals(
         of(changes, stream.stream, kind),
       ) as [number, number, number, number, number];
       const totals: StreamTotals = {
-        mode: stream.mode,
+        mode: plan.approval ? null : stream.mode,
         reason: stream.reason,
         read,
         created,

@@ -9,6 +9,12 @@ export async function findRun(store: Store, id: string): Promise<RunSummary | un
   return run ? summarise(run) : undefined;
 }
 
+/** The run of one execution of `syncIntegration`, by Temporal's run id. */
+export async function findRunOfWorkflow(store: Store, temporalRunId: string): Promise<RunSummary | undefined> {
+  const run = await store.orm.em.fork().findOne(SyncRun, { temporalRunId });
+  return run ? summarise(run) : undefined;
+}
+
 /** The newest runs first; of one integration or of all. */
 export async function listRuns(
   store: Store,
@@ -35,6 +41,7 @@ function summarise(run: StoredRun): RunSummary {
     sealed: run.sealed,
     streams: run.streams,
     links: { added: 0, removed: 0, held: 0, unresolved: 0, ...run.links },
+    decision: run.decision ? { rows: null, ...run.decision } : null,
     steps: run.steps,
   };
 }

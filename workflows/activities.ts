@@ -6,7 +6,7 @@ const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInter
 
 /** Steps that open a session with the source: they run where the source can be reached, and may take as long as it does. */
 export function sourceActivities(taskQueue: string | null | undefined) {
-  return proxyActivities<Pick<Activities, 'begin' | 'query' | 'reread'>>({
+  return proxyActivities<Pick<Activities, 'begin' | 'query' | 'reread' | 'readHeld'>>({
     startToCloseTimeout: '24 hours',
     heartbeatTimeout: '30 seconds',
     retry,
@@ -15,7 +15,7 @@ export function sourceActivities(taskQueue: string | null | undefined) {
 }
 
 /** Steps that work on the database alone. */
-export const storeActivities = proxyActivities<Omit<Activities, 'begin' | 'query' | 'reread' | 'describeIntegration'>>({
+export const storeActivities = proxyActivities<Omit<Activities, 'begin' | 'query' | 'reread' | 'readHeld' | 'describeIntegration'>>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '30 seconds',
   retry,

@@ -12,19 +12,18 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { formatDuration } from '../model/config/duration.ts';
-import type { LaunchRequest, LaunchResult, RequestedMode, RunSummary, SyncRequest } from '../model/run.ts';
+import { isDecision, nameRequest, requestedModes, waitsForItsTurn } from '../model/requests.ts';
+import type { LaunchRequest, LaunchResult, RunSummary, SyncRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';
 import { glance, storeActivities, waitActivities } from './activities.ts';
 import { describeFailure, failWith, rootOf } from './failures.ts';
 import { searchAttributes } from './search-attributes.ts';
 import { syncIntegration } from './sync-integration.ts';
 
-const modes: readonly RequestedMode[] = ['auto', 'complete', 'delta'];
-
 /**
  * The one door to a run, under any workflow id: schedules, the command line, `temporal workflow start` and other programs start it. It
  * carries one request to its own outcome. A delta that finds a run open is skipped; a complete waits for its turn, or is skipped because
- * a complete that began after it was asked for has covered it. A failed run fails it with the same typed failure.
+ * a complete that began after it was asked for has covered it; a decision on held deletions waits and always runs. A failed run fails it with the same typed failure.
  */
 export async function launchSync(request: LaunchRequest): Promise<LaunchResult> {
   rejectMalformed(request);
@@ -54,7 +53,7 @@ async function takeTurn(request: LaunchRequest, { launcherId, requestedAt, lateB
     return { skipped: { outcome: 'skipped', reason, run } };
   };
   try {
-    if (request.mode !== 'complete' && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
+    if (!waitsForItsTurn(request.mode) && request.lateAfterMs !== undefined && lateByMs > request.lateAfterMs) {
       return await skip(`it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`);
     }
     const facts = await glance.describeIntegration(request.integration);
@@ -73,8 +72,8 @@ async function takeTurn(request: LaunchRequest, { launcherId, requestedAt, lateB
       const inTheWay = running
         ? `run ${running.id} (${running.mode}) of ${request.integration} was running`
         : `another run of ${request.integration} was running`;
-      if (request.mode !== 'complete') return await skip(inTheWay);
-      setCurrentDetails(`Waiting: ${inTheWay}. This complete sync is next.`);
+      if (!waitsForItsTurn(request.mode)) return await skip(inTheWay);
+      setCurrentDetails(`Waiting: ${inTheWay}. This ${nameRequest(request.mode)} is next.`);
       const covered = await waitActivities().awaitClose({ request, waitingSince: requestedAt });
       if (covered) return await skip(`covered by complete run ${covered}, which began after this one was asked for`);
     }
@@ -90,18 +89,24 @@ function rejectMalformed(request: LaunchRequest): void {
       ? 'the argument is not an object'
       : typeof request.integration !== 'string' || request.integration === ''
         ? '"integration" is missing'
-        : !modes.includes(request.mode)
-          ? `"mode" is not one of ${modes.join(', ')}`
+        : !requestedModes.includes(request.mode)
+          ? `"mode" is not one of ${requestedModes.join(', ')}`
           : request.streams !== undefined &&
               !(Array.isArray(request.streams) && request.streams.every((stream) => typeof stream === 'string'))
             ? '"streams" is not a list of names'
-            : undefined;
+            : isDecision(request.mode) && !isComplete(request.decision)
+              ? '"decision" lacks one of the texts digest, by and why'
+              : undefined;
   if (problem === undefined) return;
   throw ApplicationFailure.create({
     type: 'InvalidConfiguration',
     message: `The request of launchSync is malformed: ${problem}. Give one argument such as {"integration": "corp-ad", "mode": "delta"}.`,
     nonRetryable: true,
   });
+}
+
+function isComplete(decision: LaunchRequest['decision']): boolean {
+  return typeof decision?.digest === 'string' && typeof decision.by === 'string' && typeof decision.why === 'string';
 }
 
 /** Starts the run, unless one is open: the server allows one open workflow per id. */
@@ -112,7 +117,7 @@ async function startRun(sync: SyncRequest): Promise<ChildWorkflowHandle<typeof s
       args: [sync],
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: `${sync.mode} sync of ${sync.integration}`,
+      staticSummary: `${nameRequest(sync.mode)} of ${sync.integration}`,
       typedSearchAttributes: [
         { key: searchAttributes.integration, value: sync.integration },
         { key: searchAttributes.mode, value: sync.mode },

@@ -8,6 +8,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import { nameRequest } from '../model/requests.ts';
 import type { RunPlan, RunSummary, Staged, StepRecord, SyncRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';
 import { sourceActivities, storeActivities } from './activities.ts';
@@ -48,7 +49,7 @@ export async function syncIntegration(request: SyncRequest): Promise<RunSummary>
   try {
     for (let restarts = 0; ; restarts++) {
       try {
-        const summary = await run.execute();
+        const summary = request.mode === 'decline' ? await run.decline() : await run.execute();
         upsertSearchAttributes([{ key: searchAttributes.outcome, value: 'succeeded' }]);
         setCurrentDetails(describeSuccess(summary));
         return summary;
@@ -87,7 +88,7 @@ class Run {
   progress(): SyncProgress {
     return {
       step: this.#step,
-      mode: this.#plan?.mode ?? null,
+      mode: this.#plan?.approval ? null : (this.#plan?.mode ?? null),
       reason: this.#plan?.reason ?? null,
       run: this.#plan?.claim.runId ?? null,
       steps: this.steps,
@@ -102,15 +103,29 @@ class Run {
     );
     this.#plan = plan;
     for (const [name, reason] of Object.entries(plan.skipped)) this.steps[name] = { durationMs: 0, skipped: reason };
-    const staged = plan.steps.query ? await this.#read(plan, source) : [];
+    const staged = plan.approval ? await this.#readHeld(plan, source) : plan.steps.query ? await this.#read(plan, source) : [];
     if (staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete' && plan.steps.query)) {
       await this.#apply(plan, staged);
     }
-    const summary = await this.#timed('commit', `advance ${plan.streams.length} markers`, (text) =>
-      storeActivities.commit.executeWithOptions({ summary: text }, [{ plan, staged, steps: this.steps }]),
+    const summary = await this.#timed(
+      'commit',
+      plan.approval ? 'record what became of each' : `advance ${plan.streams.length} markers`,
+      (text) => storeActivities.commit.executeWithOptions({ summary: text }, [{ plan, staged, steps: this.steps }]),
     );
     this.#step = 'done';
     return summary;
+  }
+
+  async decline(): Promise<RunSummary> {
+    return this.#timed('decline', 'drop what is held', (summary) =>
+      storeActivities.decline.executeWithOptions({ summary }, [this.request]),
+    );
+  }
+
+  async #readHeld(plan: RunPlan, source: ReturnType<typeof sourceActivities>): Promise<readonly Staged[]> {
+    return this.#timed('read-held', 'read again by id what was approved', (summary) =>
+      source.readHeld.executeWithOptions({ summary }, [plan]),
+    );
   }
 
   async #read(plan: RunPlan, source: ReturnType<typeof sourceActivities>): Promise<readonly Staged[]> {
@@ -157,7 +172,8 @@ class Run {
 
   async #timed<T>(step: string, summary: string, work: (summary: string) => Promise<T>): Promise<T> {
     this.#step = step;
-    const mode = this.#plan ? `${this.#plan.mode} sync (${this.#plan.reason})` : `${this.request.mode} sync`;
+    const name = nameRequest(this.#plan && !this.#plan.approval ? this.#plan.mode : this.request.mode);
+    const mode = this.#plan ? `${name} (${this.#plan.reason})` : name;
     setCurrentDetails(`${mode} of **${this.request.integration}**: step **${step}** — ${summary}`);
     const startedAt = Date.now();
     const result = await work(`${this.request.integration}: ${summary}`);
@@ -183,7 +199,7 @@ async function allOrNone<T>(tasks: readonly (() => Promise<T>)[]): Promise<reado
 function describeSuccess(run: RunSummary): string {
   const streams = Object.entries(run.streams).map(
     ([name, totals]) =>
-      `- ${name} (${totals.mode}): ${totals.read} read, ${totals.created} created, ${totals.updated} updated, ${totals.deleted + totals.deactivated} deleted, ${totals.restored} restored, ${totals.held} held, ${totals.quarantined} quarantined`,
+      `- ${name}${totals.mode === null ? '' : ` (${totals.mode})`}: ${totals.read} read, ${totals.created} created, ${totals.updated} updated, ${totals.deleted + totals.deactivated} deleted, ${totals.restored} restored, ${totals.held} held, ${totals.quarantined} quarantined`,
   );
   return [
     `Succeeded as run ${run.id}: ${run.reason ?? ''}`,

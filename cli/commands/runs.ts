@@ -60,7 +60,8 @@ async function run(id: string, { json }: CommonOptions): Promise<void> {
   const found = await client.run(id);
   if (found === undefined)
     throw new TidemarkFailure('InvalidConfiguration', `There is no run ${id}.`, { remedy: 'List them with "tidemark runs".' });
-  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }) });
+  const decided = found.decision === null ? {} : { decidedDeletions: await client.decided(id) };
+  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }), ...decided });
   await print(formatRun(found));
   const held = await client.held({ run: id, limit: shownHeld + 1 });
   if (held.length === 0) return;

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import type { LinkTotals, RunFailure, StepRecord, StreamTotals } from '../../model/run.ts';
+import type { LinkTotals, RecordedDecision, RequestedMode, RunFailure, StepRecord, StreamTotals } from '../../model/run.ts';
 
 /** One execution of the pipeline, or one request that was skipped. */
 export const SyncRun = defineEntity({
@@ -12,7 +12,7 @@ export const SyncRun = defineEntity({
     workflowId: p.text(),
     temporalRunId: p.text(),
     launcherId: p.text().nullable(),
-    requestedMode: p.text().$type<'complete' | 'delta' | 'auto'>(),
+    requestedMode: p.text().$type<RequestedMode>(),
     requestedStreams: p.array().nullable(),
     mode: p.text().$type<'complete' | 'delta'>().nullable(),
     outcome: p.text().$type<'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled'>(),
@@ -27,6 +27,7 @@ export const SyncRun = defineEntity({
     steps: p.json().$type<Readonly<Record<string, StepRecord>>>(),
     streams: p.json().$type<Readonly<Record<string, StreamTotals>>>(),
     links: p.json().$type<Partial<LinkTotals>>(),
+    decision: p.json().$type<Omit<RecordedDecision, 'rows'> & Partial<Pick<RecordedDecision, 'rows'>>>().nullable(),
     feedPosition: p.bigint('string').nullable(),
   },
 });

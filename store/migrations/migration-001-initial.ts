@@ -53,6 +53,7 @@ export class Migration001Initial extends Migration {
       steps jsonb not null default '{}',
       streams jsonb not null default '{}',
       links jsonb not null default '{}',
+      decision jsonb,
       feed_position bigint unique
     )`);
     this.addSql(`create index sync_run_by_integration on tidemark.sync_run (integration_id, id)`);
@@ -159,6 +160,26 @@ export class Migration001Initial extends Migration {
       unique nulls not distinct (object_id, link, target_id)
     )`);
     this.addSql(`create index held_deletion_by_integration on tidemark.held_deletion (integration_id, stream)`);
+
+    // What people were shown, so that a decision is about exactly that; and what became of each row that was decided on.
+    this.addSql(`create table tidemark.held_plan (
+      digest text primary key,
+      integration_id text collate "C" not null references tidemark.integration,
+      stream text collate "C" not null,
+      what text not null check (what in ('objects', 'members')),
+      held_ids bigint[] not null,
+      shown_at timestamptz not null default now()
+    )`);
+    this.addSql(`create table tidemark.decided_deletion (
+      run_id bigint not null references tidemark.sync_run on delete cascade,
+      held_id bigint not null,
+      stream text collate "C" not null,
+      object_id bigint not null,
+      link text collate "C",
+      target_id bigint,
+      outcome text check (outcome in ('applied', 'withdrawn', 'kept', 'declined')),
+      primary key (run_id, held_id)
+    )`);
 
     this.addSql(`create unlogged table tidemark.staged_item (
       run_id bigint not null,

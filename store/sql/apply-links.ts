@@ -49,7 +49,7 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
 /**
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
  * Targets that are not stored stay as unresolved links. Links go in in the order of their key: the index then grows at its end. Removals of
- * the streams in `held` become held rows instead. The links hash is written where this phase finishes what it covers: nothing of it is held,
+ * the streams in `held` become held rows instead; an approval removes what it names and holds the rest. The links hash is written where this phase finishes what it covers: nothing of it is held,
  * and the step of the other kinds is enabled.
  * Returns how many links were added and removed.
  */
@@ -63,8 +63,14 @@ export async function applyLinks(
 ): Promise<number> {
   const { rowCount } = await client.query(
     `with ${referrers},
-     removed as (
-       delete from tidemark.link l where l.ctid = any(array(select s.place from surplus s where not $8::jsonb ? s.stream))
+     judged as materialized (
+       select s.*, case when not $10 then $8::jsonb ->> s.stream
+                        when a.held_id is null then 'it is not part of the plan that was approved' end as hold
+         from surplus s
+         left join tidemark.decided_deletion a
+           on $10 and a.run_id = $1 and a.object_id = s.from_id and a.link = s.kind and a.target_id = s.to_id
+     ), removed as (
+       delete from tidemark.link l where l.ctid = any(array(select s.place from judged s where s.hold is null))
        returning l.from_id, l.kind, l.to_id
      ), added as (
        insert into tidemark.link (from_id, kind, to_id)
@@ -83,14 +89,14 @@ export async function applyLinks(
           and not exists (select 1 from desired d where d.from_id = u.from_id and d.kind = u.kind and d.target = u.target and d.to_id is null)
      ), hold as (
        insert into tidemark.held_deletion (integration_id, stream, object_id, link, target_id, reason, limit_exceeded, first_run_id, last_run_id)
-       select $4, s.stream, s.from_id, s.kind, s.to_id, 'absent', $8::jsonb ->> s.stream, $1, $1 from surplus s where $8::jsonb ? s.stream
+       select $4, s.stream, s.from_id, s.kind, s.to_id, 'absent', s.hold, $1, $1 from judged s where s.hold is not null
        on conflict (object_id, link, target_id) do update set last_run_id = excluded.last_run_id
      ), released as (
-       delete from tidemark.held_deletion h using surplus s
-        where h.object_id = any(array(select f.from_id from surplus f)) and h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and not $8::jsonb ? s.stream
+       delete from tidemark.held_deletion h using judged s
+        where h.object_id = any(array(select f.from_id from judged f)) and h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and s.hold is null
      ), finished as (
        select r.id, r.links_hash,
-              $9 and not exists (select 1 from surplus s where s.from_id = r.id and $8::jsonb ? s.stream) as whole
+              $9 and not exists (select 1 from judged s where s.from_id = r.id and s.hold is not null) as whole
          from referrer r where r.members = $7
      ), hashed as (
        insert into tidemark.links_state (object_id, links_hash) select f.id, f.links_hash from finished f where f.whole order by f.id
@@ -102,7 +108,12 @@ export async function applyLinks(
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a
       union all
      select $1, d.from_id, 'link-removed', d.kind, d.to_id from removed d`,
-    [...parameters(rows, phase, after, upTo), JSON.stringify(held), rows.plan.steps.upsert],
+    [
+      ...parameters(rows, phase, after, upTo),
+      JSON.stringify(held),
+      rows.plan.steps.upsert,
+      phase === 'members' && rows.plan.approval !== undefined,
+    ],
   );
   return rowCount ?? 0;
 }

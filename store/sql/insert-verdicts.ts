@@ -69,7 +69,7 @@ export async function insertVerdicts(
       JSON.stringify(mappingVersions),
       action,
       plan.steps.lookup,
-      plan.streams.filter((stream) => stream.mode === 'delta').map((stream) => stream.stream),
+      plan.approval ? [] : plan.streams.filter((stream) => stream.mode === 'delta').map((stream) => stream.stream),
     ],
   );
   return rowCount ?? 0;

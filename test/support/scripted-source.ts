@@ -38,6 +38,12 @@ export class ScriptedSource {
   afterPage: (pages: number) => Promise<unknown> | undefined = () => undefined;
   /** The gate stands before this page of a read. */
   stallAfterPages = 0;
+  /** Called before objects are read by id: a place to change the source, or to make it wait. */
+  beforeReadByIds: (ids: readonly string[], signal: AbortSignal) => Promise<unknown> | undefined = () => undefined;
+  /** Whether the account has all its rights. */
+  hasRights = true;
+  /** Called when a session is asked what runs rely on. */
+  onCheck: () => Promise<unknown> | undefined = () => undefined;
   /** Called when a read is about to fail as told. */
   onFailure: () => void = () => undefined;
   /** By how many objects a seal is wrong. */
@@ -171,7 +177,14 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
   const ofStream = (stream: string) => [...source.entries].filter(([, entry]) => entry.stream === stream);
   return {
     server,
-    check: async () => ({ findings: [{ severity: 'ok', subject: 'sign-in', message: 'signed in' }] }),
+    check: async () => {
+      await source.onCheck();
+      return {
+        findings: source.hasRights
+          ? [{ severity: 'ok', subject: 'sign-in', message: 'signed in' }]
+          : [{ severity: 'failure', subject: 'deleted-objects', message: 'may not see deletions', failure: 'RightsMissing' }],
+      };
+    },
     mark: async (): Promise<Marker> => ({ kind: 'usn', position: String(source.usn), server, takenAt: new Date().toISOString() }),
     judge: async (_, since) =>
       since.server.id !== server.id
@@ -197,6 +210,7 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
       return { covers: 'changes' };
     },
     async readByIds(_, ids) {
+      await source.beforeReadByIds(ids, signal);
       return new Map(
         ids.map((id): [string, Found] => {
           const entry = source.entries.get(id);

@@ -31,8 +31,12 @@ const run: RunSummary = {
   sealed: false,
   streams: { users: totals },
   links: { added: 7, removed: 8, held: 0, unresolved: 9 },
+  decision: null,
   steps: { query: { durationMs: 2_000 }, membership: { durationMs: 0, skipped: 'disabled in the configuration' } },
 };
+
+const decision = { digest: '3f2a9c0d51b7e864', by: 'alice', why: 'ticket 4711' };
+const decided = { applied: 3, withdrawn: 1, kept: 0, declined: 0 };
 
 describe('exit codes', () => {
   it.each([
@@ -40,6 +44,8 @@ describe('exit codes', () => {
     ['held deletions', 'succeeded', { ...run, streams: { users: { ...totals, held: 1 } } }, 3],
     ['quarantined records', 'succeeded', { ...run, streams: { users: { ...totals, quarantined: 1 } } }, 3],
     ['held removals of members', 'succeeded', { ...run, links: { ...run.links, held: 1 } }, 3],
+    ['an approval that left something held', 'succeeded', { ...run, decision: { ...decision, rows: { ...decided, kept: 1 } } }, 3],
+    ['an approval that is done', 'succeeded', { ...run, decision: { ...decision, rows: decided } }, 0],
     ['a failed sync', 'failed', run, 1],
     ['a failed sync without a run', 'failed', null, 1],
     ['a cancelled sync', 'cancelled', run, 1],
