@@ -1,5 +1,6 @@
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { describe, expect, it } from 'vitest';
+import { isDecision } from '../../model/requests.ts';
 import type { RequestedMode } from '../../model/run.ts';
 import { buildHistory, type EventId, type HistoryBuilder } from './history-builder.ts';
 import { replay } from './replay.ts';
@@ -11,7 +12,12 @@ const shown = { IntegrationId: integration };
 type Open = 'delta' | 'complete';
 
 function launcher(mode: RequestedMode, lateAfterMs?: number): HistoryBuilder {
-  const request = { integration, mode, ...(lateAfterMs === undefined ? {} : { lateAfterMs }) };
+  const request = {
+    integration,
+    mode,
+    ...(lateAfterMs === undefined ? {} : { lateAfterMs }),
+    ...(isDecision(mode) ? { decision: { digest: '3f2a9c0d51b7e864', by: 'alice', why: '' } } : {}),
+  };
   return buildHistory({ workflowType: 'launchSync', workflowId: 'launch/corp-ad/scripted', input: [request] });
 }
 
@@ -80,7 +86,7 @@ async function expectRefused(history: HistoryBuilder): Promise<void> {
   await expect(replay(history.history())).rejects.toThrow(DeterminismViolationError);
 }
 
-describe.each(['delta', 'auto', 'complete'] as const)('a request for %s', (mode) => {
+describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a request for %s', (mode) => {
   it('runs where nothing runs', async () => {
     const history = launcher(mode);
     carries(history, asks(history, mode, null));
@@ -377,6 +383,54 @@ describe('a request for complete', () => {
     const history = launcher('complete', 60_000);
     history.later(86_400_000);
     carries(history, asks(history, 'complete', null));
+    await replay(history.history());
+  });
+});
+
+describe.each(['approve', 'decline'] as const)('a decision: %s', (mode) => {
+  it.each(['delta', 'complete'] as const)('waits where a %s runs, as often as it loses the race for its turn, then runs', async (open) => {
+    const history = launcher(mode);
+    let run = asks(history, mode, open);
+    for (const next of [open, 'delta'] as const) run = asksAgain(history, meetsAndWaits(history, run, next));
+    carries(history, run);
+    await replay(history.history());
+  });
+
+  it.each(['delta', 'complete'] as const)('is not skipped where a %s runs', async (open) => {
+    const history = launcher(mode);
+    history.childAlreadyExists(asks(history, mode, open));
+    history.task();
+    looks(history, open);
+    isSkipped(history);
+    await expectRefused(history);
+  });
+
+  it('that is cancelled while it waits is recorded, and ends cancelled', async () => {
+    const history = launcher(mode);
+    const wait = meetsAndWaits(history, asks(history, mode, 'complete'), 'complete');
+    history.cancelRequested();
+    history.task();
+    history.activityCancelRequested(wait);
+    isCancelled(history);
+    await replay(history.history());
+  });
+
+  it('runs however late it comes', async () => {
+    const history = launcher(mode, 60_000);
+    history.later(86_400_000);
+    carries(history, asks(history, mode, null));
+    await replay(history.history());
+  });
+
+  it('without a digest, a name or a reason is malformed', async () => {
+    const decision = { digest: '3f2a9c0d51b7e864', by: 'alice' };
+    const history = buildHistory({
+      workflowType: 'launchSync',
+      workflowId: 'launch/corp-ad/scripted',
+      input: [{ integration, mode, decision }],
+    });
+    history.task();
+    history.failed({ kind: 'application', type: 'InvalidConfiguration' });
     await replay(history.history());
   });
 });

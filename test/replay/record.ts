@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Connector } from '../../connectors/connector.ts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import { syncWorkflowId } from '../../model/workflow-ids.ts';
+import { showPlans } from '../../store/sql/held-plans.ts';
 import { ScriptedSource, scriptedConnector } from '../support/scripted-source.ts';
 import { eventually, startTidemark, type TestTidemark } from '../support/tidemark.ts';
 import { type HistoryJson, writeHistory } from './history-file.ts';
@@ -221,6 +222,36 @@ it('run that fails with a typed failure', async () => {
   expect(await tidemark.ending(launcher)).toMatchObject({ outcome: 'failed', failure: { type: 'AuthenticationFailed' } });
   await record('launch-delta-failed', launcher);
   await recordRun('sync-failed', integration);
+});
+
+it('approvals and a refusal of held deletions', async () => {
+  const integration = 'held';
+  const source = await integrate(integration, '{ cleanup: { limits: { count: 0, percent: 0, floor: 0 } } }');
+  expect(await tidemark.sync({ integration, mode: 'complete' })).toMatchObject({ outcome: 'succeeded' });
+  const digest = async () => (await showPlans(tidemark.store.pool, integration))[0]?.digest ?? '';
+  source.remove('u2');
+  await tidemark.sync({ integration, mode: 'delta' });
+  const declined = { digest: await digest(), by: 'alice', why: 'not yet' };
+  const refusal = await tidemark.launch({ integration, mode: 'decline', decision: declined });
+  expect(await tidemark.ending(refusal)).toMatchObject({ outcome: 'succeeded', run: { decision: { rows: { declined: 1 } } } });
+  await record('launch-decline-runs', refusal);
+  await recordRun('sync-decline', integration);
+  await tidemark.sync({ integration, mode: 'complete' });
+  const decision = { digest: await digest(), by: 'alice', why: 'ticket 4711' };
+  const gate = source.stall();
+  const running = await tidemark.launch({ integration, mode: 'complete' });
+  await gate.reached;
+  const approval = await tidemark.launch({ integration, mode: 'approve', decision });
+  await untilWaiting(approval);
+  gate.open();
+  await tidemark.ending(running);
+  expect(await tidemark.ending(approval)).toMatchObject({ outcome: 'succeeded', run: { decision: { rows: { applied: 1 } } } });
+  await record('launch-approve-waits-runs', approval);
+  await recordRun('sync-approve', integration);
+  const late = await tidemark.launch({ integration, mode: 'approve', decision });
+  expect(await tidemark.ending(late)).toMatchObject({ outcome: 'failed', failure: { type: 'PlanChanged' } });
+  await record('launch-approve-plan-changed', late);
+  await recordRun('sync-approve-plan-changed', integration);
 });
 
 it('malformed request', async () => {
