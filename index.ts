@@ -29,6 +29,7 @@ export type {
   DecidedOutcome,
   Decision,
   DecisionMode,
+  Drift,
   HeldKind,
   LaunchRequest,
   LaunchResult,
@@ -48,6 +49,7 @@ export type { DecidedRow } from './store/sql/decide-held.ts';
 export type { HeldPlan } from './store/sql/held-plans.ts';
 export type { QuarantineChoice } from './store/sql/quarantine.ts';
 export type { Change, ChangeKind } from './store/sql/read-changes.ts';
+export type { DriftCount, StoredDrift } from './store/sql/read-drift.ts';
 export type { StoredObject } from './store/sql/read-objects.ts';
 export { type RunningWorker, startWorker, type TemporalTarget, type WorkerSettings } from './workers/worker.ts';
 export type { SyncProgress } from './workflows/sync-integration.ts';

@@ -133,34 +133,38 @@ interface JudgeContext {
   readonly stored: StreamMarker | undefined;
 }
 
+type Judgement = Pick<StreamPlan, 'mode' | 'reason' | 'compared'>;
+
 /** The one place where the mode of a stream is decided. An invalid marker never becomes an empty delta. */
-async function judge({
-  request,
-  config,
-  declaration,
-  session,
-  fingerprint,
-  stored,
-}: JudgeContext): Promise<{ mode: Mode; reason: string }> {
-  if (request.mode === 'approve') return { mode: 'delta', reason: 'only what was approved is read' };
-  if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested' };
-  if (!stored) return { mode: 'complete', reason: 'this stream has never been read completely' };
-  if (stored.fingerprint !== fingerprint) {
-    return { mode: 'complete', reason: 'the query, mapping, steps or connector version changed since the marker was taken' };
-  }
-  if (declaration.delta === 'none') return { mode: 'complete', reason: declaration.misses[0] ?? 'this stream can only be read completely' };
-  const verdict = await session.judge(declaration.name, stored.marker);
-  if (!verdict.valid) return { mode: 'complete', reason: `the marker is not valid: ${verdict.reason}` };
+async function judge({ request, config, declaration, session, fingerprint, stored }: JudgeContext): Promise<Judgement> {
+  if (request.mode === 'approve') return { mode: 'delta', reason: 'only what was approved is read', compared: false };
+  const doubt = await doubtAbout({ declaration, session, fingerprint, stored });
+  if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested', compared: doubt === undefined };
+  if (doubt !== undefined || stored === undefined) return { mode: 'complete', reason: doubt ?? '', compared: false };
   if (request.mode === 'auto') {
     const everyMs =
       request.completeEveryMs ??
       config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ??
       defaultCompleteEveryMs;
     if (Date.now() - stored.completeAt.getTime() >= everyMs) {
-      return { mode: 'complete', reason: `the last complete read is older than ${formatDuration(everyMs)}` };
+      return { mode: 'complete', reason: `the last complete read is older than ${formatDuration(everyMs)}`, compared: true };
     }
   }
-  return { mode: 'delta', reason: 'changes since the stored marker' };
+  return { mode: 'delta', reason: 'changes since the stored marker', compared: false };
+}
+
+/** Why the stream can't be read from the stored marker on; undefined if it can. */
+async function doubtAbout({
+  declaration,
+  session,
+  fingerprint,
+  stored,
+}: Omit<JudgeContext, 'request' | 'config'>): Promise<string | undefined> {
+  if (!stored) return 'this stream has never been read completely';
+  if (stored.fingerprint !== fingerprint) return 'the query, mapping, steps or connector version changed since the marker was taken';
+  if (declaration.delta === 'none') return declaration.misses[0] ?? 'this stream can only be read completely';
+  const verdict = await session.judge(declaration.name, stored.marker);
+  return verdict.valid ? undefined : `the marker is not valid: ${verdict.reason}`;
 }
 
 /** The claim of this workflow's run. */

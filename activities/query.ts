@@ -1,8 +1,9 @@
-import type { ReadEnd } from '../connectors/connector.ts';
+import type { ReadEnd, Session } from '../connectors/connector.ts';
 import { TidemarkFailure } from '../model/failure.ts';
+import type { Marker } from '../model/marker.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
-import { stagingWriter } from '../store/staging-writer.ts';
+import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
 import { connectorOf, inIntegration, mappingOf, openSource, streamOf, volatileAttributes } from './source.ts';
@@ -28,7 +29,7 @@ export function query(deps: Dependencies) {
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
       if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
       const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
-      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping']);
+      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
       const writer = stagingWriter({
         pool: deps.store.pool,
         attempt,
@@ -49,9 +50,19 @@ export function query(deps: Dependencies) {
         throw inIntegration(error, integration, stream);
       });
       if (mode === 'complete') requireSeal(end, { plan, stream, objects });
+      if (streamPlan.compared && stored) {
+        for await (const ids of touchedIds(session, stream, stored.marker)) await stageTouched(deps.store.pool, attempt, ids);
+      }
       return writer.finish(end.covers === 'listing');
     });
   };
+}
+
+/** The ids that a delta from the marker to the end of the listing would have brought, page by page. */
+async function* touchedIds(session: Session, stream: string, since: Marker): AsyncGenerator<readonly string[], void> {
+  for await (const items of session.readChanges(stream, since, await session.mark(stream))) {
+    yield items.flatMap((item) => (item.kind === 'unmatched' ? item.ids : [item.id]));
+  }
 }
 
 /** A complete read counts only with a seal of the run's own server over exactly the objects that came; without one nothing is absent. */

@@ -10,11 +10,12 @@ import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
 import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
 import { type HeldFilter, type HeldRow, readHeld } from '../store/read-waiting.ts';
-import { findRun, listRuns } from '../store/run-summary.ts';
+import { findDrift, findRun, listRuns } from '../store/run-summary.ts';
 import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
 import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
 import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
+import type { StoredDrift } from '../store/sql/read-drift.ts';
 import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
@@ -136,6 +137,11 @@ export class TidemarkClient implements AsyncDisposable {
   /** One run by its number. */
   async run(id: string): Promise<RunSummary | undefined> {
     return /^\d{1,18}$/.test(id) ? findRun(this.#store, id) : undefined;
+  }
+
+  /** What a complete run found that deltas had missed, with the ids of some of the objects; null if it did not compare. */
+  async drift(run: string): Promise<StoredDrift | null> {
+    return (/^\d{1,18}$/.test(run) ? await findDrift(this.#store, run) : undefined) ?? null;
   }
 
   /** Every configured integration: last runs, markers, what is running or waiting, held and quarantined, next schedule times. */

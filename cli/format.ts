@@ -66,7 +66,7 @@ export function formatRun(run: RunSummary, now = Date.now()): string {
   if (run.decision !== null) lines.push(...formatDecision(run.decision));
   if (run.failure !== null) lines.push(...formatFailure(run));
   const streams = Object.entries(run.streams);
-  if (streams.length > 0) lines.push('', indent(streamTable(run)), '', `  ${formatLinks(run)}`);
+  if (streams.length > 0) lines.push('', indent(streamTable(run)), '', `  ${formatLinks(run)}`, ...formatDrift(run));
   const steps = Object.entries(run.steps);
   if (steps.length > 0)
     lines.push(
@@ -140,6 +140,14 @@ function streamTable({ streams }: RunSummary): string {
 function formatLinks({ links }: RunSummary): string {
   const held = links.held > 0 ? `, ${count(links.held)} removals held` : '';
   return `links: ${count(links.added)} added, ${count(links.removed)} removed, ${count(links.unresolved)} unresolved${held}`;
+}
+
+function formatDrift({ drift }: RunSummary): readonly string[] {
+  if (drift === null) return [];
+  const found = Object.entries(drift).flatMap(([stream, differences]) =>
+    Object.entries(differences).map(([what, objects]) => `${stream} ${what} ${count(objects)}`),
+  );
+  return [`  drift: ${found.length === 0 ? 'none, deltas had brought everything' : `deltas had missed: ${found.join(', ')}`}`];
 }
 
 function formatStep(run: RunSummary, name: string, durationMs: number): string {

@@ -80,8 +80,16 @@ export interface RunSummary {
   readonly links: LinkTotals;
   /** Null unless the request was a decision on held deletions. */
   readonly decision: RecordedDecision | null;
+  /** What deltas had missed, as far as this run could compare; null if no stream was read completely on top of a valid marker. */
+  readonly drift: Drift | null;
   readonly steps: Readonly<Record<string, StepRecord>>;
 }
+
+/**
+ * What a complete read had to change although the source does not say that it has changed since the marker. For each stream that was
+ * compared: what differed (an attribute, `key`, a kind of link, or `created`, `deleted`, `deactivated`, `restored`), and in how many objects.
+ */
+export type Drift = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 export interface StreamTotals {
   /** Null where only single objects were read: the rows of an approval. */
@@ -166,6 +174,8 @@ export interface StreamPlan {
   readonly reason: string;
   /** The stored marker; null if there is none. `version` is the compare-and-set value. */
   readonly stored: { readonly marker: Marker; readonly version: string } | null;
+  /** Read completely although the stored marker is valid: after the listing the source is asked what has changed since it. */
+  readonly compared: boolean;
   /** Where this run's knowledge ends; stored by commit. */
   readonly next: Marker;
   readonly fingerprint: string;

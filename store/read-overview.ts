@@ -24,6 +24,8 @@ export interface IntegrationOverview {
   /** Deletions that wait for approval. */
   readonly held: number;
   readonly quarantined: number;
+  /** What the newest run that compared found missed by deltas; null if none has compared yet. */
+  readonly drift: { readonly run: string; readonly differences: number } | null;
 }
 
 export interface StreamOverview {
@@ -73,6 +75,7 @@ export async function readOverview(store: Store): Promise<readonly IntegrationOv
           ),
           held: await em.count(HeldDeletion, { integrationId: integration }),
           quarantined: await em.count(Quarantined, { integrationId: integration }),
+          drift: await newestDrift(store, integration),
         };
       }),
   );
@@ -95,6 +98,18 @@ export async function describeMarkers(store: Store, integration: string): Promis
       },
     ]),
   );
+}
+
+async function newestDrift(store: Store, integration: string): Promise<IntegrationOverview['drift']> {
+  const { rows } = await store.pool.query<{ run: string; differences: number }>(
+    `select r.id as run,
+            (select coalesce(sum((w.value ->> 'objects')::int), 0)::int
+               from jsonb_each(r.drift) s cross join lateral jsonb_each(s.value) w) as differences
+       from tidemark.sync_run r
+      where r.integration_id = $1 and r.drift is not null order by r.id desc limit 1`,
+    [integration],
+  );
+  return rows[0] ?? null;
 }
 
 async function newestRun(store: Store, integration: string, outcomes: readonly string[]): Promise<RunMention | null> {

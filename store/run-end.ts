@@ -4,6 +4,7 @@ import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
 import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { settleRetries } from './sql/quarantine.ts';
+import { readDrift } from './sql/read-drift.ts';
 import { dropStaging } from './sql/staging.ts';
 
 export interface CommitParameters {
@@ -23,11 +24,12 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     if (moves) for (const stream of plan.streams) await advanceMarker(client, plan, stream);
     const totals = await streamTotals(client, plan, staged, moves);
     const links = await linkTotals(client, plan.claim);
+    const drift = await readDrift(client, plan, staged);
     await client.query(
       `update tidemark.sync_run
-          set outcome = 'succeeded', finished_at = now(), sealed = $2, streams = $3, links = $4, steps = steps || $5
+          set outcome = 'succeeded', finished_at = now(), sealed = $2, streams = $3, links = $4, steps = steps || $5, drift = $6
         where id = $1`,
-      [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps)],
+      [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps), drift && JSON.stringify(drift)],
     );
     await settleRetries(client, integration, runId);
     await dropStaging(client, [runId]);

@@ -1,6 +1,7 @@
 import type { InferEntity } from '@mikro-orm/core';
-import type { RunSummary } from '../model/run.ts';
+import type { Drift, RunSummary } from '../model/run.ts';
 import { SyncRun } from './entities/sync-run.ts';
+import type { StoredDrift } from './sql/read-drift.ts';
 import type { Store } from './store.ts';
 
 /** One run as people and programs see it; undefined if there is none of this number. */
@@ -42,6 +43,21 @@ function summarise(run: StoredRun): RunSummary {
     streams: run.streams,
     links: { added: 0, removed: 0, held: 0, unresolved: 0, ...run.links },
     decision: run.decision ? { rows: null, ...run.decision } : null,
+    drift: run.drift ? countsOf(run.drift) : null,
     steps: run.steps,
   };
+}
+
+function countsOf(drift: StoredDrift): Drift {
+  return Object.fromEntries(
+    Object.entries(drift).map(([stream, differences]) => [
+      stream,
+      Object.fromEntries(Object.entries(differences).map(([what, { objects }]) => [what, objects])),
+    ]),
+  );
+}
+
+/** What a run found that deltas had missed, with the ids of some of the objects; undefined if there is no such run. */
+export async function findDrift(store: Store, id: string): Promise<StoredDrift | null | undefined> {
+  return (await store.orm.em.fork().findOne(SyncRun, { id }))?.drift;
 }

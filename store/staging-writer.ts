@@ -68,6 +68,12 @@ export function copyMappings(client: pg.PoolClient, rows: readonly string[]): Pr
   return copyRows(client, 'staged_mapping', mappingColumns, rows);
 }
 
+/** Stages the ids that the source says have changed. */
+export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: readonly string[]): Promise<void> {
+  const rows = ids.map((id) => copyRow([attempt.claim.runId, attempt.token, id]));
+  await fenced(pool, attempt, 'shared', (client) => copyRows(client, 'staged_touched', ['run_id', 'token', 'source_id'], rows));
+}
+
 /** Links of one list that wait in memory before they are staged. */
 const bufferedLinks = 20_000;
 

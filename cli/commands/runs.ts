@@ -60,9 +60,14 @@ async function run(id: string, { json }: CommonOptions): Promise<void> {
   const found = await client.run(id);
   if (found === undefined)
     throw new TidemarkFailure('InvalidConfiguration', `There is no run ${id}.`, { remedy: 'List them with "tidemark runs".' });
+  const drift = await client.drift(id);
   const decided = found.decision === null ? {} : { decidedDeletions: await client.decided(id) };
-  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }), ...decided });
+  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }), driftExamples: drift, ...decided });
   await print(formatRun(found));
+  const examples = Object.entries(drift ?? {}).flatMap(([stream, differences]) =>
+    Object.entries(differences).map(([what, { objects, examples: ids }]) => [stream, what, count(objects), ids.join(' ')]),
+  );
+  if (examples.length > 0) await print(`\nWhat deltas had missed:\n${table(['stream', 'what', 'objects', 'for example'], examples)}`);
   const held = await client.held({ run: id, limit: shownHeld + 1 });
   if (held.length === 0) return;
   const rows = held

@@ -39,6 +39,9 @@ export function formatStatus(status: IntegrationStatus): string {
         `  ${kind === 'run' ? 'running       ' : 'request       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
     ),
     ...(status.held > 0 ? [`  held           ${count(status.held)} deletions wait for approval`] : []),
+    ...(status.drift !== null && status.drift.differences > 0
+      ? [`  drift          run ${status.drift.run} found ${count(status.drift.differences)} differences that deltas had missed`]
+      : []),
     ...(status.quarantined > 0
       ? [
           `  quarantined    ${count(status.quarantined)} records could not be mapped or stored: tidemark quarantine list ${status.integration}`,

@@ -1,5 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import type { LinkTotals, RecordedDecision, RequestedMode, RunFailure, StepRecord, StreamTotals } from '../../model/run.ts';
+import type { StoredDrift } from '../sql/read-drift.ts';
 
 /** One execution of the pipeline, or one request that was skipped. */
 export const SyncRun = defineEntity({
@@ -28,6 +29,7 @@ export const SyncRun = defineEntity({
     streams: p.json().$type<Readonly<Record<string, StreamTotals>>>(),
     links: p.json().$type<Partial<LinkTotals>>(),
     decision: p.json().$type<Omit<RecordedDecision, 'rows'> & Partial<Pick<RecordedDecision, 'rows'>>>().nullable(),
+    drift: p.json().$type<StoredDrift>().nullable(),
     feedPosition: p.bigint('string').nullable(),
   },
 });

@@ -54,6 +54,7 @@ export class Migration001Initial extends Migration {
       streams jsonb not null default '{}',
       links jsonb not null default '{}',
       decision jsonb,
+      drift jsonb,
       feed_position bigint unique
     )`);
     this.addSql(`create index sync_run_by_integration on tidemark.sync_run (integration_id, id)`);
@@ -206,6 +207,12 @@ export class Migration001Initial extends Migration {
       target text collate "C" not null
     )`);
     this.addSql(`create index staged_link_by_run on tidemark.staged_link (run_id, seq)`);
+    this.addSql(`create unlogged table tidemark.staged_touched (
+      run_id bigint not null,
+      token text not null,
+      source_id text collate "C" not null
+    )`);
+    this.addSql(`create index staged_touched_by_run on tidemark.staged_touched (run_id)`);
     this.addSql(`create unlogged table tidemark.staged_mapping (
       run_id bigint not null,
       token text not null,

@@ -3,7 +3,7 @@ import { TidemarkFailure } from '../../model/failure.ts';
 import type { RunPlan, Staged } from '../../model/run.ts';
 import { fenced, inTransaction, type StepAttempt } from '../fence.ts';
 
-const stagingTables = ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict'] as const;
+const stagingTables = ['staged_item', 'staged_link', 'staged_touched', 'staged_mapping', 'staged_verdict'] as const;
 type StagingTable = (typeof stagingTables)[number];
 
 /** The staged rows that count: those of the attempts that the query and re-read steps returned. */

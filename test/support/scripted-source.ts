@@ -63,6 +63,11 @@ export class ScriptedSource {
     this.entries.set(id, { stream, attributes, links, usn: ++this.#usn, gone: false });
   }
 
+  /** Changes or creates an object as a source would that does not tell of it in deltas. */
+  changeSilently(stream: string, id: string, attributes: SourceAttributes, links: ItemLinks = {}): void {
+    this.entries.set(id, { stream, attributes, links, usn: this.entries.get(id)?.usn ?? 0, gone: false });
+  }
+
   remove(id: string): void {
     const entry = this.entries.get(id);
     if (entry) this.entries.set(id, { ...entry, usn: ++this.#usn, gone: true });

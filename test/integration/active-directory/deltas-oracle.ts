@@ -62,8 +62,9 @@ export async function expectAsReadAnew(tidemark: TestTidemark, kept: string, set
 
 /** A complete read that finds something to do has found what deltas missed. */
 export async function expectNoDrift(tidemark: TestTidemark, integration: string): Promise<void> {
-  const { streams, links } = await sync(tidemark, integration, 'complete');
+  const { streams, links, drift } = await sync(tidemark, integration, 'complete');
   const none = { created: 0, updated: 0, deleted: 0, deactivated: 0, restored: 0, held: 0, quarantined: 0 };
+  expect(drift).toEqual({ users: {}, groups: {}, containers: {} });
   expect({ streams, links }).toMatchObject({
     streams: { users: none, groups: none, containers: none },
     links: { added: 0, removed: 0, held: 0 },

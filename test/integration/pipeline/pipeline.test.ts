@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import { readMarkers } from '../../../store/markers.ts';
+import { readOverview } from '../../../store/read-overview.ts';
+import { findDrift } from '../../../store/run-summary.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
 import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
 
@@ -349,6 +351,59 @@ describe('absence', () => {
     source.put('users', 'u3', person(3), { manager: [] });
     await tidemark.sync({ integration: id, mode: 'delta' });
     expect((await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'g1')?.links).toEqual({ member: ['u1', 'u2', 'u3'] });
+  });
+});
+
+describe('a complete sync over valid markers', () => {
+  it('finds no drift where deltas have brought, or would have brought, everything', async () => {
+    const { id, source } = await integrate('no-drift');
+    fill(source, 6);
+    // A delta reads from its marker on, the object at the marker included: here that must not be the group.
+    source.put('users', 'u9', person(9));
+    const first = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(first.run?.drift).toBeNull();
+    source.put('users', 'u2', person(2, { department: 'Sales' }), { manager: ['u3'] });
+    await tidemark.sync({ integration: id, mode: 'delta' });
+    source.put('users', 'u7', person(7), { manager: ['u1'] });
+    source.put('users', 'u4', person(4, { department: 'Law' }), { manager: [] });
+    // Its membership goes with it, though the group does not change.
+    source.remove('u5');
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run).toMatchObject({ streams: { users: { created: 1, updated: 1, deleted: 1 } } });
+    expect(run?.drift).toEqual({ users: {}, groups: {} });
+  });
+
+  it('shows what a delta would have missed, by stream and attribute, with examples kept out of the history', async () => {
+    const { id, source } = await integrate('drift');
+    fill(source, 6);
+    source.put('users', 'u9', person(9));
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.changeSilently('users', 'u2', person(2, { department: 'Sales' }), { manager: ['u3'] });
+    source.changeSilently('users', 'u4', person(4, { department: 'Law' }), { manager: ['u1'] });
+    source.changeSilently('users', 'u8', person(8), {});
+    source.changeSilently('groups', 'g1', { cn: 'Group 1' }, { member: ['u1'] });
+    source.put('users', 'u6', person(6, { department: 'Told' }), { manager: ['u1'] });
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run?.drift).toEqual({ users: { created: 1, department: 2, manager: 1 }, groups: { member: 1 } });
+    expect(await findDrift(tidemark.store, run?.id as string)).toMatchObject({
+      users: { department: { objects: 2, examples: ['u2', 'u4'] }, created: { examples: ['u8'] } },
+    });
+    expect((await readOverview(tidemark.store)).find(({ integration }) => integration === id)?.drift).toEqual({
+      run: run?.id,
+      differences: 5,
+    });
+    const again = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(again.run?.drift).toEqual({ users: {}, groups: {} });
+  });
+
+  it('compares nothing where the marker is not valid', async () => {
+    const { id, source } = await integrate('no-comparison');
+    fill(source, 3);
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.changeSilently('users', 'u2', person(2, { department: 'Sales' }), {});
+    source.serverId = 'server-2';
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run).toMatchObject({ streams: { users: { updated: 1 } }, drift: null });
   });
 });
 

@@ -32,6 +32,7 @@ const run: RunSummary = {
   streams: { users: totals },
   links: { added: 7, removed: 8, held: 0, unresolved: 9 },
   decision: null,
+  drift: { users: { department: 2 }, groups: {} },
   steps: { query: { durationMs: 2_000 }, membership: { durationMs: 0, skipped: 'disabled in the configuration' } },
 };
 
@@ -81,6 +82,7 @@ describe('one run for people', () => {
       '  users   delta  1,200        1        2          3        4            0         5     0            0  100 -> 200',
       '',
       '  links: 7 added, 8 removed, 9 unresolved',
+      '  drift: deltas had missed: users department 2',
       '',
       '  query       2.0 s (600 objects/s)',
       '  membership  not run: disabled in the configuration',
