@@ -86,7 +86,7 @@ describe('a run that is interrupted', () => {
       return tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link');
     };
     const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete', streams: ['users'] });
-    expect(source.reads).toEqual(['complete users', 'complete users']);
+    expect(source.reads.filter((read) => read === 'complete users')).toHaveLength(2);
     expect(outcome).toBe('succeeded');
     expect(run?.streams.users).toMatchObject({ created: 1, updated: 1, deleted: 1 });
   });
