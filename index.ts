@@ -5,7 +5,7 @@
  * `LaunchRequest` on the workers' task queue, under any workflow id; its result is a `LaunchResult`, and a failed run fails it with a typed
  * `ApplicationFailure` whose first detail is `{ run: RunSummary }`. Connectors of your own go into a registry for `startWorker`.
  */
-export { type FollowOptions, type RetryResult, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
+export { type ChangesOptions, type FollowOptions, type RetryResult, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
 export { builtInConnectors } from './cli/connectors.ts';
 export type { ActivityProgress, SyncState } from './cli/progress.ts';
 export type { IntegrationStatus, OpenWorkflow, ScheduleStatus } from './cli/status.ts';
@@ -24,6 +24,7 @@ export { type ConnectorRegistry, connectorRegistry } from './connectors/registry
 export type { SecretReference } from './model/config/types.ts';
 export { type FailureDetails, type FailureType, isTidemarkFailure, TidemarkFailure } from './model/failure.ts';
 export type { Found, Item } from './model/item.ts';
+export type { MaintenanceRequest, MaintenanceResult } from './model/maintenance.ts';
 export type { Marker, MarkerVerdict, ServerIdentity } from './model/marker.ts';
 export type {
   DecidedOutcome,
@@ -55,4 +56,4 @@ export { type RunningWorker, startWorker, type TemporalTarget, type WorkerSettin
 export type { SyncProgress } from './workflows/sync-integration.ts';
 
 /** The names of the workflows. `syncIntegration` is started by `launchSync` only. */
-export const workflowNames = { launchSync: 'launchSync', syncIntegration: 'syncIntegration' } as const;
+export const workflowNames = { launchSync: 'launchSync', syncIntegration: 'syncIntegration', maintain: 'maintain' } as const;

@@ -2,7 +2,6 @@ import type { StepsConfig } from '../model/config/types.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
 import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
-import { purgeDeleted } from '../store/sql/purge-deleted.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -27,7 +26,7 @@ export function cleanup(deps: Dependencies) {
 /** What the step does, with the writer's transactions. Returns how many objects it deleted or deactivated. */
 export function applyCleanup(
   { writer, rows }: { readonly writer: StepWriter; readonly rows: StagedRows },
-  { action, limits, purgeAfterMs }: StepsConfig['cleanup'],
+  { action, limits }: StepsConfig['cleanup'],
 ): Promise<number> {
   return writer.transaction('exclusive', async (client) => {
     await verifyStaged(client, rows.plan, rows.staged);
@@ -42,15 +41,6 @@ export function applyCleanup(
       if (reason !== undefined) held[stream] = reason;
     }
     await holdDeletions(client, rows, held);
-    const applied = await applyDeletions(client, rows, action, held);
-    if (purgeAfterMs !== undefined) {
-      await purgeDeleted(
-        client,
-        integration,
-        rows.plan.streams.map(({ stream }) => stream),
-        purgeAfterMs,
-      );
-    }
-    return applied;
+    return applyDeletions(client, rows, action, held);
   });
 }

@@ -1,5 +1,6 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { type FailureType, TidemarkFailure, tellFailure } from '../model/failure.ts';
+import { networkErrors, passingClasses } from '../store/connection-loss.ts';
 
 /** Failures that the same attempt made again would only repeat. */
 const final: readonly FailureType[] = [
@@ -50,8 +51,6 @@ interface Unexpected {
 }
 
 const sqlState = /^[0-9A-Z]{5}$/;
-const passingClasses = ['08', '53', '57', '40', '55'];
-const networkErrors = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH'];
 
 function describeUnexpected(error: unknown): Unexpected {
   const code = (error as { code?: unknown }).code;

@@ -8,6 +8,7 @@ import type { Dependencies } from './dependencies.ts';
 import { describeIntegration } from './describe-integration.ts';
 import { fail } from './fail.ts';
 import { lookup } from './lookup.ts';
+import { closeAbandonedRuns, expireChanges, purgeObjects, removeLeftovers, removeRuns } from './maintenance.ts';
 import { membership } from './membership.ts';
 import { query } from './query.ts';
 import { readHeld } from './read-held.ts';
@@ -34,6 +35,11 @@ export function createActivities(deps: Dependencies) {
     cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),
     describeIntegration: describeIntegration(deps),
+    closeAbandonedRuns: closeAbandonedRuns(deps),
+    removeLeftovers: removeLeftovers(deps),
+    expireChanges: expireChanges(deps),
+    purgeObjects: purgeObjects(deps),
+    removeRuns: removeRuns(deps),
   };
 }
 

@@ -6,6 +6,7 @@ import { TidemarkFailure } from '../model/failure.ts';
 import { nameRequest } from '../model/requests.ts';
 import type { Decision, DecisionMode, LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
 import { currentConfigurations } from '../store/apply-configuration.ts';
+import { type FollowChangesOptions, followChanges } from '../store/follow-changes.ts';
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
 import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
@@ -14,6 +15,7 @@ import { findDrift, findRun, listRuns } from '../store/run-summary.ts';
 import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
 import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
 import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
+import { formatCursor, newestPlace } from '../store/sql/feed-cursor.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
 import type { StoredDrift } from '../store/sql/read-drift.ts';
 import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';
@@ -57,6 +59,13 @@ export interface FollowOptions {
   readonly onProgress?: (state: SyncState) => void;
   /** Cancels the sync properly: its run ends as cancelled, with its markers where they were. */
   readonly signal?: AbortSignal;
+}
+
+export interface ChangesOptions extends FollowChangesOptions {
+  /** Wait for more at the end. */
+  readonly follow?: boolean;
+  /** At most this many. */
+  readonly limit?: number;
 }
 
 export const defaultTaskQueue = 'tidemark';
@@ -160,15 +169,29 @@ export class TidemarkClient implements AsyncDisposable {
     yield* readObjects(this.#store.pool, { integration, ...filter });
   }
 
-  /** Streams published changes, oldest first, beginning after a cursor; ends with the last there is. */
-  async *changes(filter: { readonly after?: string; readonly limit?: number } = {}): AsyncGenerator<Change> {
-    let left = filter.limit ?? Number.POSITIVE_INFINITY;
-    if (left <= 0) return;
-    for await (const change of readChanges(this.#store.pool, filter.after)) {
+  /**
+   * Streams published changes, oldest first, each once, in one order for every reader. Ends with the last there is; with `follow` it waits
+   * for more until the signal, and goes on by itself when PostgreSQL was away. Fails with `CursorExpired` where changes after the cursor
+   * have been removed, `CursorUnknown` for a cursor of another database, and `InvalidConfiguration` for a text that is no cursor.
+   */
+  async *changes(options: ChangesOptions = {}): AsyncGenerator<Change> {
+    const { follow = false, limit = Number.POSITIVE_INFINITY, ...rest } = options;
+    if (limit <= 0) return;
+    let left = limit;
+    for await (const change of follow ? followChanges(this.#store, rest) : readChanges(this.#store.pool, rest.after)) {
+      if (rest.signal?.aborted) return;
       yield change;
       left -= 1;
       if (left === 0) return;
     }
+  }
+
+  /**
+   * The cursor after the last change that is published now. Taken before objects are read, the changes after it are all that the reading
+   * can have missed.
+   */
+  async changesCursor(): Promise<string> {
+    return formatCursor(await newestPlace(this.#store.pool));
   }
 
   /** The stored markers, by stream. */

@@ -9,10 +9,11 @@ import {
 } from '@temporalio/client';
 import { canonicalJson } from '../model/canonical.ts';
 import { formatDuration } from '../model/config/duration.ts';
-import type { IntegrationConfig, ScheduleConfig } from '../model/config/types.ts';
+import type { IntegrationConfig, RetentionConfig, ScheduleConfig } from '../model/config/types.ts';
+import type { MaintenanceRequest } from '../model/maintenance.ts';
 import type { LaunchRequest } from '../model/run.ts';
 import { catchupWindowMs, intervalMs } from '../model/schedules.ts';
-import { launchWorkflowId, scheduleId } from '../model/workflow-ids.ts';
+import { launchWorkflowId, maintenanceScheduleId, maintenanceWorkflowId, scheduleId } from '../model/workflow-ids.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
 
 export interface ScheduleChange {
@@ -28,20 +29,25 @@ export type Configurations = ReadonlyMap<string, IntegrationConfig>;
 /** Raised when the same configuration is to make other schedules than before. */
 const form = 1;
 
-type LaunchAction = ScheduleOptionsStartWorkflowAction<(request: LaunchRequest) => Promise<unknown>>;
-type Declaration = ScheduleOptions<LaunchAction> & { readonly summary: string; readonly digest: string };
+type StartAction = ScheduleOptionsStartWorkflowAction<(request: LaunchRequest | MaintenanceRequest) => Promise<unknown>>;
+
+/** A schedule as it is wanted: in words, and with a digest of all that it is made from. */
+export type Declaration = ScheduleOptions<StartAction> & { readonly summary: string; readonly digest: string };
+
+/** What schedules are made from. */
+export interface Wanted {
+  readonly configurations: Configurations;
+  readonly maintenance: Declaration;
+  /** The workers' queue. */
+  readonly taskQueue: string;
+}
 
 /**
  * What would make Temporal's schedules those of the configuration. Only schedules that this database's former configuration made are ever
  * deleted: another Tidemark may share the namespace.
  */
-export async function planSchedules(
-  client: Client,
-  before: Configurations,
-  wanted: Configurations,
-  taskQueue: string,
-): Promise<readonly ScheduleChange[]> {
-  const declared = declareSchedules(wanted, taskQueue);
+export async function planSchedules(client: Client, before: Configurations, wanted: Wanted): Promise<readonly ScheduleChange[]> {
+  const declared = declareAll(wanted);
   const names = new Set(declared.map((declaration) => declaration.scheduleId));
   const changes = await Promise.all(
     declared.map(async (declaration): Promise<ScheduleChange> => {
@@ -50,7 +56,7 @@ export async function planSchedules(
       return { schedule: declaration.scheduleId, action, summary: declaration.summary };
     }),
   );
-  const removed = declareSchedules(before, taskQueue).filter((declaration) => !names.has(declaration.scheduleId));
+  const removed = declareSchedules(before, wanted.taskQueue).filter((declaration) => !names.has(declaration.scheduleId));
   const deletions = await Promise.all(
     removed.map(
       async ({ scheduleId: id, summary }): Promise<readonly ScheduleChange[]> =>
@@ -74,14 +80,9 @@ export async function deleteSchedules(client: Client, plan: readonly ScheduleCha
 }
 
 /** Creates and updates what the plan says. An operator's pause, its note and a limited number of actions survive an update. */
-export async function writeSchedules(
-  client: Client,
-  plan: readonly ScheduleChange[],
-  wanted: Configurations,
-  taskQueue: string,
-): Promise<void> {
+export async function writeSchedules(client: Client, plan: readonly ScheduleChange[], wanted: Wanted): Promise<void> {
   const actions = new Map(plan.map((change) => [change.schedule, change.action]));
-  for (const { summary: _, digest: __, ...options } of declareSchedules(wanted, taskQueue)) {
+  for (const { summary: _, digest: __, ...options } of declareAll(wanted)) {
     const action = actions.get(options.scheduleId);
     if (action === 'create') {
       try {
@@ -94,6 +95,32 @@ export async function writeSchedules(
     const { scheduleId: id, ...declaration } = options;
     await client.schedule.getHandle(id).update((previous) => ({ ...declaration, state: previous.state }));
   }
+}
+
+function declareAll({ configurations, maintenance, taskQueue }: Wanted): readonly Declaration[] {
+  return [...declareSchedules(configurations, taskQueue), maintenance];
+}
+
+/** The schedule of the workflow `maintain`: a tick that comes while one is at work is left out. */
+export function declareMaintenance(database: string, { everyMs, ...request }: RetentionConfig, taskQueue: string): Declaration {
+  const summary = `maintain every ${formatDuration(everyMs)}`;
+  const digest = createHash('sha256').update(canonicalJson({ form, database, everyMs, request, taskQueue })).digest('hex');
+  return {
+    summary,
+    digest,
+    scheduleId: maintenanceScheduleId(database),
+    spec: { intervals: [{ every: everyMs }], timezone: 'UTC' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'maintain',
+      workflowId: maintenanceWorkflowId(database),
+      taskQueue,
+      args: [request],
+      staticSummary: 'remove what has outlived its retention',
+      memo: { declaration: digest },
+    },
+    policies: { overlap: 'SKIP', catchupWindow: everyMs, pauseOnFailure: false },
+  };
 }
 
 function declareSchedules(configurations: Configurations, taskQueue: string): readonly Declaration[] {

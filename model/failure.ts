@@ -13,6 +13,8 @@ export const failureTypes = [
   'StaleRun',
   'StagingLost',
   'PlanChanged',
+  'CursorExpired',
+  'CursorUnknown',
 ] as const;
 
 export type FailureType = (typeof failureTypes)[number];

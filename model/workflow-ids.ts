@@ -16,6 +16,16 @@ export function scheduleId(integration: string, schedule: string): string {
 /** What the ids of all schedules that Tidemark owns begin with. */
 export const scheduleIdPrefix = 'tidemark/';
 
+/** The id of the schedule that starts `maintain`; one for each database. Integrations' names can't collide with it. */
+export function maintenanceScheduleId(database: string): string {
+  return `tidemark-maintain/${database}`;
+}
+
+/** The workflow id of `maintain`; Temporal appends the time of the tick. */
+export function maintenanceWorkflowId(database: string): string {
+  return `maintain/${database}`;
+}
+
 /** The task queue where launchers wait for a run to close, beside the one where work is done. */
 export function waitTaskQueue(taskQueue: string): string {
   return `${taskQueue}-wait`;

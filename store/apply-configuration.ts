@@ -10,6 +10,8 @@ export interface IntegrationChange {
   readonly action: 'create' | 'update' | 'remove' | 'unchanged';
 }
 
+type Integrations = Pick<Configuration, 'integrations'>;
+
 /** The configurations in force, by integration: what the schedules were made from. */
 export async function currentConfigurations(store: Store): Promise<ReadonlyMap<string, IntegrationConfig>> {
   const em = store.orm.em.fork();
@@ -21,7 +23,7 @@ export async function currentConfigurations(store: Store): Promise<ReadonlyMap<s
 }
 
 /** What storing this configuration would change. */
-export async function compareConfiguration(store: Store, configuration: Configuration): Promise<readonly IntegrationChange[]> {
+export async function compareConfiguration(store: Store, configuration: Integrations): Promise<readonly IntegrationChange[]> {
   const current = await currentConfigurations(store);
   const wanted = Object.entries(configuration.integrations).map(([integration, config]): IntegrationChange => {
     const before = current.get(integration);
@@ -36,7 +38,7 @@ export async function compareConfiguration(store: Store, configuration: Configur
  * Stores each integration's configuration as an immutable version and makes it the current one; runs that have begun keep theirs. An
  * integration that the configuration no longer names is marked removed: its rows stay, nothing of it runs.
  */
-export async function storeConfiguration(store: Store, configuration: Configuration): Promise<readonly IntegrationChange[]> {
+export async function storeConfiguration(store: Store, configuration: Integrations): Promise<readonly IntegrationChange[]> {
   const changes = await compareConfiguration(store, configuration);
   await inTransaction(store.pool, 'apply', async (client) => {
     for (const { integration, action } of changes) {

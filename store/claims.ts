@@ -108,16 +108,59 @@ async function claimWithin(
   return { claim: { integration, runId, epoch: claimed[0]?.run_epoch as string, temporalRunId }, configId: row.config_id };
 }
 
+const leftOpen = {
+  type: 'Terminated',
+  message: 'The run ended without recording its end: it was terminated, reset or timed out. What it had applied stays; no marker moved.',
+};
+
+/** A run whose end nobody has recorded. */
+export interface UnendedRun {
+  readonly runId: string;
+  readonly integration: string;
+  readonly workflowId: string;
+  readonly temporalRunId: string;
+}
+
+export async function findUnendedRuns(pool: pg.Pool): Promise<readonly UnendedRun[]> {
+  const { rows } = await pool.query<UnendedRun>(
+    `select id as "runId", integration_id as integration, workflow_id as "workflowId", temporal_run_id as "temporalRunId"
+       from tidemark.sync_run where outcome = 'running' order by id`,
+  );
+  return rows;
+}
+
+/**
+ * Closes a run that Temporal says is closed, as the next run of its integration would: publishes what it had changed, drops its staging,
+ * takes its claim away, so that what a worker that was cut off still sends is refused. False if it has been closed meanwhile, or if its
+ * integration is locked just now.
+ */
+export async function closeAbandoned(pool: pg.Pool, { runId, integration }: UnendedRun): Promise<boolean> {
+  return inTransaction(pool, `close/${integration}`, async (client) => {
+    const { rowCount: locked } = await client.query(`select 1 from tidemark.integration where id = $1 for no key update skip locked`, [
+      integration,
+    ]);
+    if (locked !== 1) return false;
+    const { rowCount: closed } = await client.query(
+      `update tidemark.sync_run set outcome = 'failed', failure = $2, finished_at = now() where id = $1 and outcome = 'running'`,
+      [runId, JSON.stringify(leftOpen)],
+    );
+    if (closed !== 1) return false;
+    await client.query(
+      `update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`,
+      [integration, runId],
+    );
+    await dropStaging(client, [runId]);
+    await publishRuns(client, [runId]);
+    return true;
+  });
+}
+
 async function closeLeftOpen(client: pg.ClientBase, integration: string, temporalRunId: string): Promise<void> {
-  const failure = {
-    type: 'Terminated',
-    message: 'The run ended without recording its end: it was terminated, reset or timed out. What it had applied stays; no marker moved.',
-  };
   const { rows } = await client.query<{ id: string }>(
     `update tidemark.sync_run set outcome = 'failed', failure = $3, finished_at = now()
       where integration_id = $1 and outcome = 'running' and temporal_run_id <> $2
       returning id`,
-    [integration, temporalRunId, JSON.stringify(failure)],
+    [integration, temporalRunId, JSON.stringify(leftOpen)],
   );
   if (rows.length === 0) return;
   const runIds = rows.map((row) => row.id);

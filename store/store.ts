@@ -16,6 +16,8 @@ import { Migration002QuarantineRetry } from './migrations/migration-002-quaranti
 export interface Store extends AsyncDisposable {
   readonly orm: MikroORM<PostgreSqlDriver>;
   readonly pool: pg.Pool;
+  /** A connection of its own outside the pool, for who stays on it; `name` is its `application_name`. The caller ends it. */
+  connect(name: string): Promise<pg.Client>;
   /** Brings the schema to this version's state; nothing else ever alters it. Returns the names of the migrations that ran. */
   migrate(): Promise<readonly string[]>;
   /** Names of migrations that have not run. */
@@ -29,6 +31,10 @@ export interface Store extends AsyncDisposable {
 const sessionSettings = '-c jit=off -c idle_in_transaction_session_timeout=60s -c statement_timeout=15min -c tcp_user_timeout=30s';
 
 const closeLimitMs = 5_000;
+
+/** Who stays connected must notice a server that is no longer there. */
+const connectLimitMs = 10_000;
+const answerLimitMs = 60_000;
 
 /** `url`: `postgresql://user:password@host:port/database`. */
 export async function openStore(url: string, options: { readonly maxConnections?: number } = {}): Promise<Store> {
@@ -63,6 +69,19 @@ export async function openStore(url: string, options: { readonly maxConnections?
   return {
     orm,
     pool,
+    connect: async (name) => {
+      const client = new pg.Client({
+        connectionString: url,
+        options: sessionSettings,
+        application_name: name,
+        keepAlive: true,
+        connectionTimeoutMillis: connectLimitMs,
+        query_timeout: answerLimitMs,
+      });
+      client.on('error', () => undefined);
+      await client.connect();
+      return client;
+    },
     migrate: async () => (await orm.migrator.up()).map((migration) => migration.name),
     pendingMigrations: async () => (await orm.migrator.getPending()).map((migration) => migration.name),
     [Symbol.asyncDispose]: async () => {

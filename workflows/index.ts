@@ -1,2 +1,3 @@
 export { launchSync } from './launch-sync.ts';
+export { maintain } from './maintain.ts';
 export { progressQuery, type SyncProgress, syncIntegration } from './sync-integration.ts';

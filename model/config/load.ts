@@ -4,8 +4,8 @@ import { compileExpression } from '../expression.ts';
 import { isTidemarkFailure } from '../failure.ts';
 import { issueProblems, suggestion } from './issues.ts';
 import type { ConfigProblem } from './problem.ts';
-import { configurationFileSchema, type IntegrationFile } from './schema.ts';
-import type { Configuration, IntegrationConfig, ScheduleConfig, StepsConfig, StreamConfig } from './types.ts';
+import { type ConfigurationFile, configurationFileSchema, type IntegrationFile } from './schema.ts';
+import type { Configuration, IntegrationConfig, RetentionConfig, ScheduleConfig, StepsConfig, StreamConfig } from './types.ts';
 import { type ConfigPath, type Locate, parseYaml } from './yaml-source.ts';
 
 /** What the loader needs to know of a connector; a `Connector` is one. */
@@ -66,6 +66,7 @@ export function loadConfiguration(
     ok: true,
     configuration: {
       integrations: Object.fromEntries(integrations.flatMap(({ id, config }) => (config === undefined ? [] : [[id, config] as const]))),
+      retention: retentionConfig(parsed.data.retention),
     },
     file,
     locate,
@@ -296,6 +297,10 @@ function integrationConfig(file: IntegrationFile, settings: unknown, streams: Re
       cleanup: { ...cleanupSteps, ...(purgeAfter === undefined ? {} : { purgeAfterMs: purgeAfter }) },
     } satisfies StepsConfig,
   };
+}
+
+function retentionConfig({ changes, runs, keepRuns, every }: ConfigurationFile['retention']): RetentionConfig {
+  return { changesMs: changes, runsMs: runs, keepRuns, everyMs: every };
 }
 
 function scheduleConfig(schedule: IntegrationFile['schedules'][number]): ScheduleConfig {

@@ -20,6 +20,11 @@ export function configurationReference(connectors: ReadonlyMap<string, Connector
     ),
     section('Schedules', 'Keys of an entry of `schedules`.', schedule),
     section('Steps', 'Keys below `steps`, written here with dots for the blocks in between.', steps),
+    section(
+      'Retention',
+      'Keys of the block `retention`, beside `integrations`.',
+      inputSchema(configurationFileSchema).properties?.retention,
+    ),
     ...[...connectors].map(([type, { settings, streamSettings }]) =>
       [
         section(`Connector \`${type}\``, 'Keys of `settings`.', inputSchema(settings)),

@@ -3,6 +3,7 @@ import { cronProblem, timezoneProblem } from '../cron.ts';
 import { durationMs } from './duration.ts';
 
 const shortestIntervalMs = 10_000;
+const shortestMaintenanceMs = 60_000;
 
 const idRemedy = 'Use up to 63 lower-case letters, digits and dashes, beginning with a letter or digit: corp-ad.';
 
@@ -170,7 +171,11 @@ const integrationSchema = z.strictObject({
             .default('delete')
             .describe('delete marks objects as deleted; deactivate keeps them, inactive.'),
           limits: limits(500, 10, 10, 'deletions'),
-          purgeAfter: durationMs.optional().describe('Deleted objects are removed for good after this time. Default: never.'),
+          purgeAfter: durationMs
+            .optional()
+            .describe(
+              'Deleted objects are removed for good after this time, but not before their changes have left the change feed. Default: never.',
+            ),
         })
         .prefault({})
         .describe('Removes what the source no longer has.'),
@@ -179,11 +184,31 @@ const integrationSchema = z.strictObject({
     .describe('The steps of a run, each of which can be disabled.'),
 });
 
+const dayMs = 86_400_000;
+
+const retentionSchema = z
+  .strictObject({
+    changes: durationMs
+      .refine((ms) => ms >= dayMs, { error: 'shorter than 1d', params: { remedy: 'Keep changes for at least 1d.' } })
+      .prefault('30d')
+      .describe('Changes stay in the change feed for this long, at least 1d; a reader with an older cursor has to begin anew.'),
+    runs: durationMs.prefault('90d').describe('Runs are listed for this long after their end.'),
+    keepRuns: z.int().min(1).default(100).describe('The newest runs of each integration stay however old they are.'),
+    every: durationMs
+      .refine((ms) => ms >= shortestMaintenanceMs, { error: 'shorter than 1m', params: { remedy: 'Choose an interval of at least 1m.' } })
+      .prefault('1h')
+      .describe('How often the workflow maintain removes what has outlived its time, at least 1m.'),
+  })
+  .prefault({})
+  .describe('How long is kept what syncing no longer needs. How long deleted objects are kept is a matter of each integration.');
+
 /** `tidemark.yaml` as it is written, apart from what belongs to connectors: `settings` and the rest of each stream's block. */
 export const configurationFileSchema = z.strictObject({
   integrations: z
     .record(identifier, integrationSchema)
     .describe('The connections to source systems, by name: lower-case letters, digits and dashes.'),
+  retention: retentionSchema,
 });
 
+export type ConfigurationFile = z.output<typeof configurationFileSchema>;
 export type IntegrationFile = z.output<typeof integrationSchema>;

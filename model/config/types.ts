@@ -1,9 +1,17 @@
+import type { MaintenanceRequest } from '../maintenance.ts';
+
 /** Where a secret is, never the secret itself. */
 export type SecretReference = { readonly env: string } | { readonly file: string };
 
 /** The whole configuration after validation: defaults filled in, durations in milliseconds. JSON, and free of secrets: it is stored as it is. */
 export interface Configuration {
   readonly integrations: Readonly<Record<string, IntegrationConfig>>;
+  readonly retention: RetentionConfig;
+}
+
+/** How long is kept what syncing no longer needs, and how often `maintain` looks. */
+export interface RetentionConfig extends MaintenanceRequest {
+  readonly everyMs: number;
 }
 
 export interface IntegrationConfig {

@@ -30,6 +30,5 @@ export const SyncRun = defineEntity({
     links: p.json().$type<Partial<LinkTotals>>(),
     decision: p.json().$type<Omit<RecordedDecision, 'rows'> & Partial<Pick<RecordedDecision, 'rows'>>>().nullable(),
     drift: p.json().$type<StoredDrift>().nullable(),
-    feedPosition: p.bigint('string').nullable(),
   },
 });

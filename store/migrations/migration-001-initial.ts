@@ -54,8 +54,7 @@ export class Migration001Initial extends Migration {
       streams jsonb not null default '{}',
       links jsonb not null default '{}',
       decision jsonb,
-      drift jsonb,
-      feed_position bigint unique
+      drift jsonb
     )`);
     this.addSql(`create index sync_run_by_integration on tidemark.sync_run (integration_id, id)`);
     this.addSql(`create index sync_run_by_end on tidemark.sync_run (integration_id, finished_at)`);
@@ -133,6 +132,26 @@ export class Migration001Initial extends Migration {
     this.addSql(
       `create index change_removals on tidemark.change (run_id, object_id) where kind in ('deleted', 'deactivated', 'link-removed')`,
     );
+    // One row: its lock orders publications, so a position never becomes visible behind one that a reader has passed.
+    this.addSql(`create table tidemark.feed (
+      id text primary key default left(gen_random_uuid()::text, 8),
+      last_position bigint not null default 0,
+      oldest_position bigint not null default 1
+    )`);
+    this.addSql(`create unique index feed_one_row on tidemark.feed ((true))`);
+    this.addSql(`create table tidemark.feed_entry (
+      position bigint primary key,
+      tag text not null default left(gen_random_uuid()::text, 8),
+      run_id bigint not null,
+      integration_id text collate "C" not null,
+      after_change bigint not null,
+      last_change bigint not null,
+      published_at timestamptz not null default clock_timestamp()
+    )`);
+    this.addSql(`create index feed_entry_by_run on tidemark.feed_entry (run_id)`);
+    this.addSql(`insert into tidemark.feed default values`);
+    // The position before the first publication: what a cursor taken from an empty feed refers to.
+    this.addSql(`insert into tidemark.feed_entry (position, run_id, integration_id, after_change, last_change) values (0, 0, '', 0, 0)`);
 
     this.addSql(`create table tidemark.quarantine (
       integration_id text collate "C" not null references tidemark.integration,

@@ -1,19 +1,19 @@
 import type pg from 'pg';
-import { TidemarkFailure } from '../../model/failure.ts';
+import { type FeedPlace, findPlace, formatCursor, oldestPlace, requireWhole } from './feed-cursor.ts';
 
 export type ChangeKind = 'created' | 'updated' | 'deactivated' | 'deleted' | 'restored' | 'link-added' | 'link-removed';
 
 /** One change of the feed. */
 export interface Change {
-  /** `<feed position>:<change id>`; reading `after` it goes on with the next change. Nothing can appear behind a cursor that was read. */
+  /** Reading `after` it goes on with the next change. Nothing can appear behind a cursor that was read. Its text has no meaning to readers. */
   readonly cursor: string;
   readonly kind: ChangeKind;
   readonly integration: string;
   readonly stream: string;
   readonly sourceId: string;
-  /** What the change took away or replaced: `{ key, attributes }`, each where it differs; null where the kind has none. */
+  /** What the change took away or replaced: `{ key, attributes }`, each where it differs; null for `created` and `restored`. */
   readonly before: Readonly<Record<string, unknown>> | null;
-  /** What it put in their place; `{ reason }` for `deleted` and `deactivated`. */
+  /** What it put in their place; the whole object for `created` and `restored`, `{ reason }` for `deleted` and `deactivated`. */
   readonly after: Readonly<Record<string, unknown>> | null;
   /** Set for `link-added` and `link-removed`. */
   readonly link: { readonly kind: string; readonly target: { readonly stream: string; readonly sourceId: string } } | null;
@@ -28,8 +28,8 @@ const pageSize = 1_000;
 interface ChangeRow {
   readonly id: string;
   readonly kind: ChangeKind;
-  readonly stream: string;
-  readonly source_id: string;
+  readonly stream: string | null;
+  readonly source_id: string | null;
   readonly before: Readonly<Record<string, unknown>> | null;
   readonly after: Readonly<Record<string, unknown>> | null;
   readonly link: string | null;
@@ -38,66 +38,73 @@ interface ChangeRow {
   readonly at: Date;
 }
 
+/** Publications that are looked up at once. */
+const entriesAtOnce = 100;
+
+interface Entry {
+  readonly position: string;
+  readonly tag: string;
+  readonly run_id: string;
+  readonly integration_id: string;
+  readonly after_change: string;
+  readonly last_change: string;
+}
+
 /**
- * Streams published changes in the order of (feed position, change id), beginning after a cursor, or with the oldest. Ends with the last
- * one there is. Fails with `InvalidConfiguration` for a cursor that is none.
+ * Streams published changes in the order of the feed, beginning after a cursor, or with the oldest. Ends with the last one there is. Fails
+ * with `InvalidConfiguration` for a cursor that is none, `CursorExpired` for one that is too old (which can also come of a reader that takes
+ * longer than the retention), and `CursorUnknown` for one that this feed never gave out.
  */
-export async function* readChanges(pool: pg.Pool, after?: string): AsyncGenerator<Change> {
-  let { position, id } = parseCursor(after ?? '0:0');
+export async function* readChanges(client: pg.Pool | pg.ClientBase, after?: string): AsyncGenerator<Change> {
+  let place = after === undefined ? await oldestPlace(client) : await findPlace(client, after);
   for (;;) {
-    const { rows: runs } = await pool.query<{ id: string; position: string; integration: string }>(
-      `select id, feed_position as position, integration_id as integration
-         from tidemark.sync_run where feed_position >= $1 order by feed_position limit 1`,
-      [position],
+    const { rows: entries } = await client.query<Entry>(
+      `select position, tag, run_id, integration_id, after_change, last_change from tidemark.feed_entry
+        where position >= $1 and (position > $1 or last_change > $2) order by position limit ${entriesAtOnce}`,
+      [place.position, place.change],
     );
-    const run = runs[0];
-    if (run === undefined) return;
-    if (run.position !== position) id = '0';
-    for (;;) {
-      const page = await changesOf(pool, run.id, id);
-      for (const row of page) yield present(row, run);
-      const last = page.at(-1);
-      if (last === undefined || page.length < pageSize) break;
-      id = last.id;
+    for (const entry of entries) {
+      let change = entry.position === place.position ? place.change : entry.after_change;
+      for (;;) {
+        const page = await changesOf(client, entry, change);
+        // What was removed while the page was read was given up before.
+        await requireWhole(client, place);
+        for (const row of page) {
+          change = row.id;
+          place = { position: entry.position, tag: entry.tag, change };
+          yield present(row, entry, place);
+        }
+        if (page.length < pageSize) break;
+      }
+      place = { position: entry.position, tag: entry.tag, change: entry.last_change };
     }
-    position = String(BigInt(run.position) + 1n);
-    id = '0';
+    if (entries.length < entriesAtOnce) return;
   }
 }
 
-async function changesOf(pool: pg.Pool, runId: string, afterId: string): Promise<readonly ChangeRow[]> {
-  const { rows } = await pool.query<ChangeRow>(
+async function changesOf(client: pg.Pool | pg.ClientBase, entry: Entry, after: string): Promise<readonly ChangeRow[]> {
+  const { rows } = await client.query<ChangeRow>(
     `select c.id, c.kind, o.stream, o.source_id, c.before, c.after, c.link, t.stream as target_stream, t.source_id as target_source_id, c.at
-       from tidemark.change c
-       join tidemark.object o on o.id = c.object_id
-       left join tidemark.object t on t.id = c.target_id
-      where c.run_id = $1 and c.id > $2 order by c.id limit ${pageSize}`,
-    [runId, afterId],
+       from (select s.* from tidemark.change s where s.run_id = $1 and s.id > $2 and s.id <= $3 order by s.id limit ${pageSize}) c
+       left join lateral (select s.stream, s.source_id from tidemark.object s where s.id = c.object_id offset 0) o on true
+       left join lateral (select s.stream, s.source_id from tidemark.object s where s.id = c.target_id offset 0) t on true
+      order by c.id`,
+    [entry.run_id, after, entry.last_change],
   );
   return rows;
 }
 
-function present(row: ChangeRow, run: { readonly id: string; readonly position: string; readonly integration: string }): Change {
+function present(row: ChangeRow, entry: Entry, place: FeedPlace): Change {
   return {
-    cursor: `${run.position}:${row.id}`,
+    cursor: formatCursor(place),
     kind: row.kind,
-    integration: run.integration,
-    stream: row.stream,
-    sourceId: row.source_id,
+    integration: entry.integration_id,
+    stream: row.stream ?? '',
+    sourceId: row.source_id ?? '',
     before: row.before,
     after: row.after,
     link: row.link === null ? null : { kind: row.link, target: { stream: row.target_stream ?? '', sourceId: row.target_source_id ?? '' } },
-    run: run.id,
+    run: entry.run_id,
     at: row.at.toISOString(),
   };
-}
-
-function parseCursor(text: string): { readonly position: string; readonly id: string } {
-  const match = /^(\d{1,18}):(\d{1,18})$/.exec(text);
-  if (match === null) {
-    throw new TidemarkFailure('InvalidConfiguration', `"${text}" is not a cursor of the change feed.`, {
-      remedy: 'Give the "cursor" of a change that was read before, or none to begin with the oldest.',
-    });
-  }
-  return { position: match[1] as string, id: match[2] as string };
 }

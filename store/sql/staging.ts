@@ -87,3 +87,42 @@ export async function dropStaging(client: pg.ClientBase, runIds: readonly string
     await client.query(`delete from tidemark.${table} where run_id = any($1::bigint[])`, [runIds]);
   }
 }
+
+/**
+ * Removes staged rows of runs that are not open, `batchSize` at a time; yields how many went with each. The run's row is locked meanwhile:
+ * a run that begins again has to wait, and what it then stages is its own.
+ */
+export async function* dropLeftovers(pool: pg.Pool, batchSize: number): AsyncGenerator<number> {
+  for (const table of stagingTables) {
+    for (const runId of await stagedRuns(pool, table)) {
+      for (let removed = batchSize; removed >= batchSize; ) {
+        removed = await inTransaction(pool, 'maintain/staging', async (client) => {
+          const { rows } = await client.query<{ outcome: string }>(
+            `select outcome from tidemark.sync_run where id = $1 for no key update`,
+            [runId],
+          );
+          if (rows[0]?.outcome === 'running') return 0;
+          const { rowCount } = await client.query(
+            `delete from tidemark.${table} s
+              where s.ctid = any(array(select t.ctid from tidemark.${table} t where t.run_id = $1 order by t.seq limit $2))`,
+            [runId, batchSize],
+          );
+          return rowCount ?? 0;
+        });
+        if (removed > 0) yield removed;
+      }
+    }
+  }
+}
+
+/** The runs that have rows in a staging table: one step on its index for each. */
+async function stagedRuns(pool: pg.Pool, table: StagingTable): Promise<readonly string[]> {
+  const { rows } = await pool.query<{ run_id: string }>(
+    `with recursive staged(run_id) as (
+       (select s.run_id from tidemark.${table} s order by s.run_id limit 1)
+       union all
+       select (select s.run_id from tidemark.${table} s where s.run_id > t.run_id order by s.run_id limit 1) from staged t where t.run_id is not null
+     ) select run_id from staged where run_id is not null`,
+  );
+  return rows.map((row) => row.run_id);
+}

@@ -107,10 +107,13 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
       union all
      select $1, u.id,
             case when p.deleted_at is null and p.deactivated_at is null then 'updated' else 'restored' end,
-            jsonb_build_object('attributes', tidemark.differing(p.attributes, u.attributes))
-              || case when p.key is distinct from u.key then jsonb_build_object('key', p.key) else '{}' end,
-            jsonb_build_object('attributes', tidemark.differing(u.attributes, p.attributes))
-              || case when p.key is distinct from u.key then jsonb_build_object('key', u.key) else '{}' end
+            case when p.deleted_at is null and p.deactivated_at is null then
+              jsonb_build_object('attributes', tidemark.differing(p.attributes, u.attributes))
+                || case when p.key is distinct from u.key then jsonb_build_object('key', p.key) else '{}' end end,
+            case when p.deleted_at is null and p.deactivated_at is null then
+              jsonb_build_object('attributes', tidemark.differing(u.attributes, p.attributes))
+                || case when p.key is distinct from u.key then jsonb_build_object('key', u.key) else '{}' end
+            else jsonb_build_object('key', u.key, 'attributes', u.attributes) end
        from updated u join prior p on p.id = u.id
       where p.deleted_at is not null or p.deactivated_at is not null or p.key is distinct from u.key or p.attributes <> u.attributes`,
     [

@@ -60,7 +60,7 @@ export async function startTidemark(connectors: readonly Connector[], intercepto
       return worker;
     };
     await launchWorker();
-    let configuration: Configuration = { integrations: {} };
+    let configuration: Pick<Configuration, 'integrations'> = { integrations: {} };
     const owned = undo.move();
     const tidemark: TestTidemark = {
       store,

@@ -18,6 +18,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await configure('');
   await command.run('apply', '--no-secrets');
+  const [row] = (await command.store.pool.query<{ id: string }>(`select id from tidemark.feed`)).rows;
+  await command.temporal.client.schedule.getHandle(`tidemark-maintain/${row?.id}`).delete();
   await command[Symbol.asyncDispose]();
 });
 
@@ -32,7 +34,11 @@ async function actionsOf(): Promise<Readonly<Record<string, string>>> {
   expect(stderr).toBe('');
   expect(code).toBe(0);
   const { schedules } = JSON.parse(stdout) as { schedules: { schedule: string; action: string }[] };
-  return Object.fromEntries(schedules.map(({ schedule, action }) => [schedule.split('/')[2] as string, action]));
+  return Object.fromEntries(
+    schedules
+      .filter(({ schedule }) => schedule.startsWith('tidemark/'))
+      .map(({ schedule, action }) => [schedule.split('/')[2] as string, action]),
+  );
 }
 
 describe('apply', () => {
@@ -41,7 +47,8 @@ describe('apply', () => {
     const { code, stdout } = await command.run('apply', '--no-secrets', '--dry-run');
     expect(stdout).toContain(`create     integration ${id}`);
     expect(stdout).toContain(`create     schedule tidemark/${id}/often: delta every 365d`);
-    expect(stdout).toContain('3 to change; this was a dry run.');
+    expect(stdout).toMatch(/create {5}schedule tidemark-maintain\/\w+: maintain every 1h/);
+    expect(stdout).toContain('4 to change; this was a dry run.');
     expect(code).toBe(0);
     await expect(scheduleOf('often').describe()).rejects.toThrow(/not found/i);
     expect((await command.run('status')).stdout).toContain('No integrations.');
@@ -121,6 +128,62 @@ describe('apply', () => {
     } finally {
       await command.temporal.client.schedule.getHandle(foreign).delete();
     }
+  });
+});
+
+describe('the schedule of maintain', () => {
+  const maintenance = async () => {
+    const [row] = (await command.store.pool.query<{ id: string }>(`select id from tidemark.feed`)).rows;
+    return command.temporal.client.schedule.getHandle(`tidemark-maintain/${row?.id}`);
+  };
+  const actionOf = async () => {
+    const { stdout } = await command.run('apply', '--no-secrets', '--json');
+    const { schedules } = JSON.parse(stdout) as { schedules: { schedule: string; action: string }[] };
+    return schedules.find(({ schedule }) => schedule.startsWith('tidemark-maintain/'))?.action;
+  };
+
+  it('is made by apply, leaves out a tick while one is at work, and follows the configuration', async () => {
+    await command.write('integrations: {}\n');
+    await actionOf();
+    const { action, policies, spec } = await (await maintenance()).describe();
+    expect(action).toMatchObject({
+      workflowType: 'maintain',
+      taskQueue: command.temporal.taskQueue,
+      args: [{ changesMs: 30 * 86_400_000, runsMs: 90 * 86_400_000, keepRuns: 100 }],
+    });
+    expect(policies.overlap).toBe('SKIP');
+    expect(spec.intervals?.[0]?.every).toBe(3_600_000);
+    expect(await actionOf()).toBe('unchanged');
+    await (await maintenance()).pause('not now');
+    await command.write('integrations: {}\nretention: { changes: 7d, runs: 30d, keepRuns: 5, every: 2h }\n');
+    expect(await actionOf()).toBe('update');
+    expect(await actionOf()).toBe('unchanged');
+    const changed = await (await maintenance()).describe();
+    expect(changed.action.args).toEqual([{ changesMs: 7 * 86_400_000, runsMs: 30 * 86_400_000, keepRuns: 5 }]);
+    expect(changed.spec.intervals?.[0]?.every).toBe(7_200_000);
+    expect(changed.state).toMatchObject({ paused: true, note: 'not now' });
+    await (await maintenance()).unpause();
+  });
+
+  it('starts a workflow that a worker carries out', async () => {
+    const worker = command.start('worker');
+    await worker.line('Working on the task queue');
+    await (await maintenance()).trigger();
+    const workflowId = await eventually('a maintain that was started', async () => {
+      const { info } = await (await maintenance()).describe();
+      const [started] = info.recentActions;
+      return started?.action.type === 'startWorkflow' && started.action.workflow.workflowId;
+    });
+    expect(await command.temporal.client.workflow.getHandle(workflowId).result()).toEqual({
+      closedRuns: 0,
+      stagedRows: 0,
+      changes: 0,
+      objects: 0,
+      runs: 0,
+      busy: [],
+    });
+    worker.signal('SIGTERM');
+    await worker.ended;
   });
 });
 

@@ -318,29 +318,6 @@ describe('absence', () => {
     expect((await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'u3')?.attributes).toMatchObject({ active: true });
   });
 
-  it('removes deleted objects for good after purgeAfter, with their change rows', async () => {
-    const { id, source } = await integrate('purge', '{ cleanup: { purgeAfter: 1d } }');
-    fill(source, 3);
-    await tidemark.sync({ integration: id, mode: 'complete' });
-    source.remove('u3');
-    await tidemark.sync({ integration: id, mode: 'delta' });
-    const stored = () =>
-      tidemark.store.pool.query(`select source_id from tidemark.object where integration_id = $1 and deleted_at is not null`, [id]);
-    expect((await stored()).rows).toEqual([{ source_id: 'u3' }]);
-    await tidemark.sync({ integration: id, mode: 'complete' });
-    expect((await stored()).rows).toEqual([{ source_id: 'u3' }]);
-    await tidemark.store.pool.query(
-      `update tidemark.object set deleted_at = now() - interval '2 days' where integration_id = $1 and source_id = 'u3'`,
-      [id],
-    );
-    await tidemark.sync({ integration: id, mode: 'complete' });
-    expect((await stored()).rows).toEqual([]);
-    const { rows } = await tidemark.store.pool.query(
-      `select 1 from tidemark.change c where not exists (select 1 from tidemark.object o where o.id = c.object_id)`,
-    );
-    expect(rows).toEqual([]);
-  });
-
   it('includes objects that include no longer admits', async () => {
     const { id, source } = await integrate('include', '{}', `{ users: { include: 'source.department != "Robots"' }, groups: {} }`);
     fill(source, 3);

@@ -64,7 +64,26 @@ describe('a valid configuration', () => {
           },
         },
       },
+      retention: { changesMs: 2_592_000_000, runsMs: 7_776_000_000, keepRuns: 100, everyMs: 3_600_000 },
     });
+  });
+
+  it('says how long things are kept', () => {
+    expect(loaded(`${head}retention: { changes: 1d, runs: 0s, keepRuns: 3, every: 1m }\n`).configuration.retention).toEqual({
+      changesMs: 86_400_000,
+      runsMs: 0,
+      keepRuns: 3,
+      everyMs: 60_000,
+    });
+  });
+
+  it.each([
+    ['changes: 23h', 'shorter than 1d'],
+    ['every: 59s', 'shorter than 1m'],
+    ['keepRuns: 0', ''],
+    ['run: 1d', ''],
+  ])('does not take the retention %s', (text, message) => {
+    expect(problemAfterHead(`retention: { ${text} }\n`).message).toContain(message);
   });
 
   it('takes what the file says: streams, mapping laid over the default, schedules, steps', () => {
