@@ -5,7 +5,14 @@
  * `LaunchRequest` on the workers' task queue, under any workflow id; its result is a `LaunchResult`, and a failed run fails it with a typed
  * `ApplicationFailure` whose first detail is `{ run: RunSummary }`. Connectors of your own go into a registry for `startWorker`.
  */
-export { type ChangesOptions, type FollowOptions, type RetryResult, type SyncResult, TidemarkClient, type TidemarkClientOptions } from './cli/client.ts';
+export {
+  type ChangesOptions,
+  type FollowOptions,
+  type RetryResult,
+  type SyncResult,
+  TidemarkClient,
+  type TidemarkClientOptions,
+} from './cli/client.ts';
 export { builtInConnectors } from './cli/connectors.ts';
 export type { ActivityProgress, SyncState } from './cli/progress.ts';
 export type { IntegrationStatus, OpenWorkflow, ScheduleStatus } from './cli/status.ts';

@@ -83,6 +83,7 @@ export async function commit(pool: pg.Pool, claim: Claim): Promise<void> {
     streams: [],
     steps: { query: true, transform: true, lookup: true, upsert: true, membership: true, cleanup: true },
     skipped: {},
+    retries: false,
   };
   await commitRun(pool, await startAttempt(pool, claim, 'commit', open), { plan, staged: [], steps: {} });
 }
