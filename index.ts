@@ -15,7 +15,7 @@ export {
 } from './cli/client.ts';
 export { builtInConnectors } from './cli/connectors.ts';
 export type { ActivityProgress, SyncState } from './cli/progress.ts';
-export type { IntegrationStatus, OpenWorkflow, ScheduleStatus } from './cli/status.ts';
+export type { IntegrationStatus, OpenWorkflow, RequestCounts, ScheduleStatus } from './cli/status.ts';
 export type {
   CheckReport,
   Connector,
@@ -55,6 +55,8 @@ export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.t
 export type { HeldFilter, HeldRow } from './store/read-waiting.ts';
 export type { DecidedRow } from './store/sql/decide-held.ts';
 export type { HeldPlan } from './store/sql/held-plans.ts';
+export type { ListedRun } from './store/read-run-trends.ts';
+export type { IndexStorage, StorageReport, TableStorage } from './store/read-storage.ts';
 export type { QuarantineChoice } from './store/sql/quarantine.ts';
 export type { Change, ChangeKind } from './store/sql/read-changes.ts';
 export type { DriftCount, StoredDrift } from './store/sql/read-drift.ts';

@@ -14,6 +14,8 @@ import { type HeldFilter, type HeldRow, readHeld } from '../store/read-waiting.t
 import { findDrift, findRun, listRuns } from '../store/run-summary.ts';
 import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
 import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
+import { type ListedRun, withTrends } from '../store/read-run-trends.ts';
+import { readStorage, type StorageReport } from '../store/read-storage.ts';
 import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { formatCursor, newestPlace } from '../store/sql/feed-cursor.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
@@ -22,7 +24,7 @@ import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/
 import { openStore, type Store } from '../store/store.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
 import { followProgress, type SyncState } from './progress.ts';
-import { type IntegrationStatus, readStatus } from './status.ts';
+import { type IntegrationStatus, type RequestCounts, readRequests, readStatus } from './status.ts';
 
 /** How to reach a Tidemark. */
 export interface TidemarkClientOptions {
@@ -137,10 +139,13 @@ export class TidemarkClient implements AsyncDisposable {
     }
   }
 
-  /** The newest runs first, skipped ones included. Default limit: 20. */
-  async runs(filter: { readonly integration?: string; readonly limit?: number } = {}): Promise<readonly RunSummary[]> {
+  /**
+   * The newest runs first, skipped ones included, each with the items it dealt with and its duration beside the median of those before it.
+   * Default limit: 20.
+   */
+  async runs(filter: { readonly integration?: string; readonly limit?: number } = {}): Promise<readonly ListedRun[]> {
     if (filter.integration !== undefined) await this.#requireKnown(filter.integration);
-    return listRuns(this.#store, { ...filter, limit: filter.limit ?? 20 });
+    return withTrends(this.#store, await listRuns(this.#store, { ...filter, limit: filter.limit ?? 20 }));
   }
 
   /** One run by its number. */
@@ -157,6 +162,18 @@ export class TidemarkClient implements AsyncDisposable {
   async status(): Promise<readonly IntegrationStatus[]> {
     await this.#connection.ensureConnected();
     return readStatus(this.#store, this.#temporal);
+  }
+
+  /** Open requests, by integration, of one or of every configured one: how many are carried out, how many wait. */
+  async requests(integration?: string): Promise<ReadonlyMap<string, RequestCounts>> {
+    const integrations = integration === undefined ? [...(await currentConfigurations(this.#store)).keys()] : [integration];
+    await this.#connection.ensureConnected();
+    return readRequests(this.#store, this.#temporal, integrations);
+  }
+
+  /** Sizes, dead rows, estimated bloat and index health of the database. */
+  async storage(): Promise<StorageReport> {
+    return readStorage(this.#store);
   }
 
   /**

@@ -26,6 +26,14 @@ export function humanAge(instant: string, now = Date.now()): string {
   return `${humanDuration(Math.max(0, now - Date.parse(instant)))} ago`;
 }
 
+/** A size for people: `512 B`, `8.0 kB`, `1.5 GB`; in powers of 1,024, as PostgreSQL shows them. */
+export function humanBytes(bytes: number): string {
+  if (bytes < 1_024) return `${bytes} B`;
+  const units = ['kB', 'MB', 'GB', 'TB'] as const;
+  const power = Math.min(units.length, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1_024 ** power).toFixed(1)} ${units[power - 1]}`;
+}
+
 /** A number with its thousands apart: `200,000`. */
 export function count(value: number): string {
   return value.toLocaleString('en-US');

@@ -26,6 +26,12 @@ export async function listRuns(
   return runs.map(summarise);
 }
 
+/** The requests that are being carried out: the launchers of open runs. */
+export async function runningLaunchers(store: Store, integration: string): Promise<readonly string[]> {
+  const runs = await store.orm.em.fork().find(SyncRun, { integrationId: integration, outcome: 'running' });
+  return runs.flatMap(({ launcherId }) => launcherId ?? []);
+}
+
 type StoredRun = InferEntity<typeof SyncRun>;
 
 function summarise(run: StoredRun): RunSummary {

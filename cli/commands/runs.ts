@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { RunSummary } from '../../model/run.ts';
-import { openClient } from '../context.ts';
+import type { ListedRun } from '../../store/read-run-trends.ts';
+import type { TidemarkClient } from '../client.ts';
+import { knownAddresses, openClient } from '../context.ts';
+import { tellError } from '../errors.ts';
 import { count, formatRun, humanDuration, table } from '../format.ts';
 import { addCommand, type CommonOptions, parseCount, withConnections } from '../options.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, tell } from '../output.ts';
 
 interface RunsOptions extends CommonOptions {
   readonly limit: number;
@@ -18,8 +20,9 @@ export function addRuns(program: Command): void {
     addCommand(
       program,
       'runs [integration]',
-      'list runs, the newest first, skipped ones included; with --json as NDJSON',
-      'tidemark runs corp-ad --limit 50',
+      'list runs, the newest first, skipped ones included, beside the median of the runs before; with --json as NDJSON',
+      `tidemark runs corp-ad --limit 50
+tidemark runs --json | jq 'select(.trend.ratio > 2)'    # took more than twice as long as usual`,
     ),
   )
     .addOption(new Option('--limit <count>', 'at most this many').argParser(parseCount).default(20))
@@ -39,20 +42,48 @@ async function runs(integration: string | undefined, { limit, json }: RunsOption
   await print(
     found.length === 0
       ? 'No runs yet.'
-      : table(['run', 'integration', 'mode', 'outcome', 'started', 'took', 'changes', 'why'], found.map(runRow)),
+      : table(
+          ['run', 'integration', 'mode', 'outcome', 'started', 'took', 'usually', 'processed', 'succeeded', 'failed', 'changes', 'why'],
+          found.map(runRow),
+        ),
   );
+  await printRequests(client, integration);
 }
 
-function runRow(run: RunSummary): readonly string[] {
-  const { streams, links } = run;
+/** History is worth showing where Temporal can't be asked what is open. */
+async function printRequests(client: TidemarkClient, integration: string | undefined): Promise<void> {
+  try {
+    for (const [id, { active, waiting }] of await client.requests(integration)) {
+      if (active + waiting > 0) await print(`${id}: ${active} active, ${waiting} waiting requests`);
+    }
+  } catch (error) {
+    tell(`Active and waiting requests are not known: ${tellError(error, knownAddresses()).text}`);
+  }
+}
+
+function runRow(run: ListedRun): readonly string[] {
+  const { streams, links, items } = run;
   const changes = Object.values(streams).reduce(
     (sum, totals) => sum + totals.created + totals.updated + totals.deleted + totals.deactivated + totals.restored,
     links.added + links.removed,
   );
-  const took =
-    run.outcome === 'skipped' || run.finishedAt === null ? '' : humanDuration(Date.parse(run.finishedAt) - Date.parse(run.startedAt));
+  const took = run.durationMs === null ? '' : humanDuration(run.durationMs);
+  const usually = run.trend === null ? '' : humanDuration(run.trend.medianMs);
   const why = run.failure === null ? (run.reason ?? '') : `${run.failure.type}: ${run.failure.message}`;
-  return [run.id, run.integration, run.mode ?? run.requestedMode, run.outcome, run.startedAt, took, count(changes), why];
+  return [
+    run.id,
+    run.integration,
+    run.mode ?? run.requestedMode,
+    run.outcome,
+    run.startedAt,
+    took,
+    usually,
+    count(items.processed),
+    count(items.succeeded),
+    count(items.failed),
+    count(changes),
+    why,
+  ];
 }
 
 async function run(id: string, { json }: CommonOptions): Promise<void> {

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { RunMention } from '../../store/read-overview.ts';
+import type { StorageReport } from '../../store/read-storage.ts';
 import { openClient } from '../context.ts';
-import { count, humanAge, indent, table } from '../format.ts';
+import { count, humanAge, humanBytes, indent, table } from '../format.ts';
 import { addCommand, type CommonOptions, withConnections } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import type { IntegrationStatus } from '../status.ts';
@@ -12,20 +13,52 @@ export function addStatus(program: Command): void {
       program,
       'status',
       'overview: last runs, markers, what is running or waiting, what needs attention, next schedule times',
-      'tidemark status',
+      'tidemark status\ntidemark status --storage',
     ),
-  ).action(status);
+  )
+    .option('--storage', 'also sizes of tables, dead rows and bloat, and the health of indexes')
+    .action(status);
 }
 
-async function status({ json }: CommonOptions): Promise<void> {
+interface StatusOptions extends CommonOptions {
+  readonly storage?: true;
+}
+
+async function status({ json, storage: withStorage }: StatusOptions): Promise<void> {
   await using client = await openClient();
   const integrations = await client.status();
-  if (json) return printJson({ integrations });
+  const storage = withStorage ? await client.storage() : undefined;
+  if (json) return printJson({ integrations, ...(storage === undefined ? {} : { storage }) });
   await print(
     integrations.length === 0
       ? 'No integrations. Write tidemark.yaml ("tidemark init") and run "tidemark apply".'
       : integrations.map(formatStatus).join('\n\n'),
   );
+  if (storage !== undefined) await print(`\n${formatStorage(storage)}`);
+}
+
+/** Tables, and the indexes that somebody should look at. */
+export function formatStorage({ databaseBytes, statisticsSince, tables, indexes }: StorageReport): string {
+  const rows = tables.map((each) => [
+    each.table,
+    humanBytes(each.totalBytes),
+    humanBytes(each.indexBytes),
+    each.rows === null ? 'unknown' : count(each.rows),
+    count(each.deadRows),
+    each.bloatBytes === null ? 'unknown' : humanBytes(each.bloatBytes),
+    each.lastVacuum === null ? 'never' : humanAge(each.lastVacuum),
+  ]);
+  const since = statisticsSince === null ? 'since the database was made' : `since ${statisticsSince}`;
+  const remarks = indexes.flatMap(({ index, table: of, bytes, health }) => {
+    if (health === 'ok') return [];
+    const words = health === 'invalid' ? 'is invalid: drop it and create it again' : `was not used ${since}`;
+    return [`  index ${index} of ${of} (${humanBytes(bytes)}) ${words}`];
+  });
+  return [
+    `Database: ${humanBytes(databaseBytes)}`,
+    indent(table(['table', 'size', 'of it indexes', 'rows', 'dead rows', 'bloat', 'vacuumed'], rows)),
+    ...(remarks.length === 0 ? [`  indexes: ${indexes.length}, all valid and in use or small`] : remarks),
+  ].join('\n');
 }
 
 /** One integration's block of the overview. */
@@ -35,8 +68,8 @@ export function formatStatus(status: IntegrationStatus): string {
     `  last success   ${mention(status.lastSuccess)}`,
     ...(status.lastRun !== null && status.lastRun.id !== status.lastSuccess?.id ? [`  last run       ${mention(status.lastRun)}`] : []),
     ...status.open.map(
-      ({ workflowId, kind, mode, since }) =>
-        `  ${kind === 'run' ? 'running       ' : 'request       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
+      ({ workflowId, kind, state, mode, since }) =>
+        `  ${kind === 'run' ? 'running       ' : state === 'active' ? 'request       ' : 'waiting       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
     ),
     ...(status.held > 0 ? [`  held           ${count(status.held)} deletions wait for approval`] : []),
     ...(status.drift !== null && status.drift.differences > 0

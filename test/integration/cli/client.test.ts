@@ -4,7 +4,7 @@ import type { SyncState } from '../../../cli/progress.ts';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Change } from '../../../store/sql/read-changes.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
-import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
+import { eventually, objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
 
 const sources = new Map<string, ScriptedSource>();
 let tidemark: TestTidemark;
@@ -46,7 +46,10 @@ describe('the program API', () => {
     expect({ outcome, reason }).toEqual({ outcome: 'succeeded', reason: 'this stream has never been read completely' });
     expect(run?.streams.users).toMatchObject({ mode: 'complete', created: 3 });
     expect(await client.run(run?.id ?? '')).toEqual(run);
-    expect(await client.runs({ integration: id })).toEqual([run]);
+    const durationMs = Date.parse(run?.finishedAt ?? '') - Date.parse(run?.startedAt ?? '');
+    expect(await client.runs({ integration: id })).toEqual([
+      { ...run, durationMs, items: { processed: 4, succeeded: 4, failed: 0 }, trend: null },
+    ]);
   });
 
   it('tells a failed sync with the typed failure of its run, which is recorded', async () => {
@@ -81,6 +84,17 @@ describe('the program API', () => {
     await seen;
     const status = (await client.status()).find(({ integration }) => integration === id);
     expect(status?.lastRun).toMatchObject({ outcome: 'running' });
+    const waiting = await client.startSync({ integration: id, mode: 'complete' });
+    await eventually('a request that waits beside the one that runs', async () => {
+      const { active, waiting } = (await client.requests(id)).get(id) ?? { active: 0, waiting: 0 };
+      return active === 1 && waiting === 1;
+    });
+    const open = (await client.status()).find(({ integration }) => integration === id);
+    expect(open?.requests).toEqual({ active: 1, waiting: 1 });
+    expect(open?.open.find(({ workflowId }) => workflowId === waiting)).toMatchObject({ kind: 'request', state: 'waiting' });
+    expect(open?.open.find(({ kind }) => kind === 'run')).toMatchObject({ state: 'active' });
+    await tidemark.temporal.client.workflow.getHandle(waiting).cancel();
+    expect(await client.follow(waiting)).toMatchObject({ outcome: 'cancelled' });
     const skipped = await client.sync({ integration: id, mode: 'delta' });
     expect(skipped).toMatchObject({ outcome: 'skipped', reason: expect.stringContaining('was running'), run: { outcome: 'skipped' } });
     cancelling.abort();
@@ -138,6 +152,33 @@ describe('the program API', () => {
     expect(portions).toEqual(whole);
     expect(new Set(whole.map(({ cursor }) => cursor)).size).toBe(whole.length);
     expect(await collect(client.changes({ limit: 0 }))).toEqual([]);
+  });
+
+  it('lists each run with its items, and its duration beside the median of those of its mode before it', async () => {
+    const { id, source } = await integrate('trends', 3);
+    source.put('users', 'bad', { cn: 'No name', uid: 'x' }, { manager: [] });
+    await client.sync({ integration: id, mode: 'complete' });
+    for (let n = 0; n < 4; n++) await client.sync({ integration: id, mode: 'delta' });
+    const ids = (await client.runs({ integration: id })).map((run) => run.id).toReversed();
+    for (const [index, ms] of [5_000, 1_000, 3_000, 100_000, 6_000].entries()) {
+      await tidemark.store.pool.query(
+        `update tidemark.sync_run set started_at = finished_at - $2 * interval '1 millisecond' where id = $1`,
+        [ids[index], ms],
+      );
+    }
+    await tidemark.store.pool.query(`update tidemark.sync_run set outcome = 'failed' where id = $1`, [ids[3]]);
+    await tidemark.store.pool.query(`update tidemark.sync_run set streams = jsonb_set(streams, '{users,quarantined}', '1') where id = $1`, [
+      ids[0],
+    ]);
+    const runs = (await client.runs({ integration: id })).toReversed();
+    expect(runs.map(({ durationMs, trend }) => ({ durationMs, trend }))).toEqual([
+      { durationMs: 5_000, trend: null },
+      { durationMs: 1_000, trend: null },
+      { durationMs: 3_000, trend: { runs: 1, medianMs: 1_000, ratio: 3 } },
+      { durationMs: 100_000, trend: { runs: 2, medianMs: 2_000, ratio: 50 } },
+      { durationMs: 6_000, trend: { runs: 2, medianMs: 2_000, ratio: 3 } },
+    ]);
+    expect(runs[0]?.items).toEqual({ processed: 5, succeeded: 4, failed: 1 });
   });
 
   it('shows markers and resets them: the next sync reads that stream completely', async () => {
