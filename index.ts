@@ -52,11 +52,11 @@ export type {
 export { syncWorkflowId } from './model/workflow-ids.ts';
 export type { MarkerOverview } from './store/read-overview.ts';
 export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.ts';
+export type { ListedRun } from './store/read-run-trends.ts';
+export type { IndexStorage, StorageReport, TableStorage } from './store/read-storage.ts';
 export type { HeldFilter, HeldRow } from './store/read-waiting.ts';
 export type { DecidedRow } from './store/sql/decide-held.ts';
 export type { HeldPlan } from './store/sql/held-plans.ts';
-export type { ListedRun } from './store/read-run-trends.ts';
-export type { IndexStorage, StorageReport, TableStorage } from './store/read-storage.ts';
 export type { QuarantineChoice } from './store/sql/quarantine.ts';
 export type { Change, ChangeKind } from './store/sql/read-changes.ts';
 export type { DriftCount, StoredDrift } from './store/sql/read-drift.ts';

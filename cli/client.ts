@@ -10,14 +10,14 @@ import { type FollowChangesOptions, followChanges } from '../store/follow-change
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
 import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
+import { type ListedRun, withTrends } from '../store/read-run-trends.ts';
+import { readStorage, type StorageReport } from '../store/read-storage.ts';
 import { type HeldFilter, type HeldRow, readHeld } from '../store/read-waiting.ts';
 import { findDrift, findRun, listRuns } from '../store/run-summary.ts';
 import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
-import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
-import { type ListedRun, withTrends } from '../store/read-run-trends.ts';
-import { readStorage, type StorageReport } from '../store/read-storage.ts';
-import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { formatCursor, newestPlace } from '../store/sql/feed-cursor.ts';
+import { findShownPlan, type HeldPlan, showPlans } from '../store/sql/held-plans.ts';
+import { askForRetry, type QuarantineChoice } from '../store/sql/quarantine.ts';
 import { type Change, readChanges } from '../store/sql/read-changes.ts';
 import type { StoredDrift } from '../store/sql/read-drift.ts';
 import { type ObjectFilter, readObjects, type StoredObject } from '../store/sql/read-objects.ts';

@@ -256,7 +256,7 @@ export class Migration001Initial extends Migration {
     this.addSql(`create index staged_verdict_by_run on tidemark.staged_verdict (run_id, seq)`);
 
     // Filled and emptied by every run: vacuumed after a fixed number of dead rows, without pauses. The large tables change a little at a time.
-    for (const table of ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict']) {
+    for (const table of ['staged_item', 'staged_link', 'staged_touched', 'staged_mapping', 'staged_verdict']) {
       this.addSql(`alter table tidemark.${table} set (
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0)`);
     }

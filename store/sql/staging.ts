@@ -104,7 +104,7 @@ export async function* dropLeftovers(pool: pg.Pool, batchSize: number): AsyncGen
           if (rows[0]?.outcome === 'running') return 0;
           const { rowCount } = await client.query(
             `delete from tidemark.${table} s
-              where s.ctid = any(array(select t.ctid from tidemark.${table} t where t.run_id = $1 order by t.seq limit $2))`,
+              where s.ctid = any(array(select t.ctid from tidemark.${table} t where t.run_id = $1 limit $2))`,
             [runId, batchSize],
           );
           return rowCount ?? 0;

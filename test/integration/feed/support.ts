@@ -99,6 +99,7 @@ export async function fail(pool: pg.Pool, claim: Claim, outcome: 'failed' | 'can
     requestedAt: new Date().toISOString(),
     outcome,
     failure: null,
+    decision: null,
     steps: {},
   });
 }

@@ -186,9 +186,13 @@ describe('maintain', () => {
       `insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, verdict, links, members) values ($1, 'x', 1, 'users', '1', 'new', false, false)`,
       run?.id,
     );
+    await query(
+      `insert into tidemark.staged_touched select (jsonb_populate_record(null::tidemark.staged_touched, jsonb_build_object('run_id', $1::bigint, 'token', 'x', 'stream', 'users', 'source_id', 'u1'))).*`,
+      run?.id,
+    );
     const before = await staged(open);
     expect(before).toBeGreaterThan(2);
-    expect(await maintain()).toMatchObject({ closedRuns: 0, stagedRows: 12_004 });
+    expect(await maintain()).toMatchObject({ closedRuns: 0, stagedRows: 12_005 });
     expect(await staged(open)).toBe(before);
     gate.open();
     source.stallAfterPages = 0;
