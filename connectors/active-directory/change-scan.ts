@@ -17,8 +17,11 @@ export interface ChangeScan {
   readonly returned: readonly string[];
   /** Alive and changed, the returned ones included. */
   readonly alive: readonly string[];
-  /** DNs of containers that have another name or place since the marker: all below them has another DN, and no object there says so. */
-  readonly movedContainers: readonly string[];
+  /**
+   * DNs of containers below which everything is in doubt, although no object there says so: they have another name or place since the
+   * marker, so that all below them has another DN; or other access rights, which may show what was hidden while it changed.
+   */
+  readonly containers: readonly string[];
 }
 
 /** The condition "changed since the marker". */
@@ -70,7 +73,7 @@ export async function scanChanges(options: {
   const gone: string[] = [];
   const returned: string[] = [];
   const alive: string[] = [];
-  const movedContainers: string[] = [];
+  const containers: string[] = [];
   const pages = connection.pages(
     {
       base: server.domainDn,
@@ -96,10 +99,11 @@ export async function scanChanges(options: {
         changes?.some((change) => change.attributeId === attributeId && after(change));
       if (changed(attributeIds.isDeleted) === true) returned.push(guid);
       const isLeaf = values(entry, 'objectClass').some((name) => leafClasses.has(name));
-      if (!isLeaf && changed(attributeIds.name) !== false && !isSameDn(dn, server.domainDn)) movedContainers.push(dn);
+      const isMoved = changed(attributeIds.name) !== false && !isSameDn(dn, server.domainDn);
+      if (!isLeaf && (isMoved || changed(attributeIds.securityDescriptor) === true)) containers.push(dn);
     }
   }
-  return { gone, returned, alive, movedContainers };
+  return { gone, returned, alive, containers };
 }
 
 function metadataOf(entry: SearchEntry): readonly AttributeChange[] | undefined {

@@ -79,7 +79,8 @@ export function entryReader(options: {
     ]),
   ];
 
-  async function manyTargets(entry: SearchEntry, attribute: string): Promise<readonly string[]> {
+  /** All targets, or `undefined` if the list can't be told: its links then stay as they are. */
+  async function manyTargets(entry: SearchEntry, attribute: string): Promise<readonly string[] | undefined> {
     const collected: string[] = [];
     const prefix = `${attribute.toLowerCase()};`;
     for (const { type, parsedBuffers } of entry.attributes) {
@@ -88,7 +89,9 @@ export function entryReader(options: {
       collected.push(...parsedBuffers.map(String));
       const range = parseRange(type);
       if (range !== undefined && range.last !== '*') {
-        collected.push(...(await readRest(connection, parseExtendedDn(entry.name), attribute, range.last + 1, memberRange)));
+        const rest = await readRest(connection, parseExtendedDn(entry.name), attribute, range.last + 1, memberRange);
+        if (rest === undefined) return undefined;
+        for (const value of rest) collected.push(value);
       }
     }
     return collected.map((value) => targetId(value, connection.host));
@@ -113,13 +116,15 @@ export function entryReader(options: {
       for (const { kind, from, attribute } of singleLinks) {
         if (from === 'primaryGroupId') {
           const group = await primaryGroups.groupOf(buffers(entry, 'objectSid')[0], values(entry, 'primaryGroupID')[0]);
-          links[kind] = group === undefined ? [] : [group];
+          // Every user has one. If it is not to be seen, the account may not see it: that is no news about the user.
+          if (group !== undefined) links[kind] = [group];
         } else {
           links[kind] = values(entry, attribute).map((value) => targetId(value, connection.host));
         }
       }
       for (const { kind, attribute } of multiLinks) {
         const targets = await manyTargets(entry, attribute);
+        if (targets === undefined) continue;
         if (targets.length <= memberRange) links[kind] = targets;
         else more.push(...slices(id, kind, targets, memberRange));
         const output = outputs.get(attribute.toLowerCase());

@@ -6,7 +6,7 @@ import { parseExtendedDn } from './distinguished-name.ts';
 
 /** Finds primary groups: a user names its own by the last part of the group's SID only, and such a membership is in no `member` list. */
 export interface PrimaryGroups {
-  /** objectGUID of the group, or `undefined` if there is none to be seen. */
+  /** objectGUID of the group, or `undefined` if it is not to be seen. */
   groupOf(userSid: Buffer | undefined, primaryGroupId: string | undefined): Promise<string | undefined>;
 }
 

@@ -18,6 +18,8 @@ export function parseRange(description: string): ValueRange | undefined {
 /**
  * The values of an attribute from `start` on, range by range, until the server says that there are no more. Values that change meanwhile
  * may shift between ranges: that change is newer than the run's marker, so the next delta reads the object again.
+ * `undefined` if the server shows no values any more before it said so: the object was deleted, its list became shorter than `start`, or
+ * the account lost the right to see it. What was read so far must not pass for the whole.
  */
 export async function readRest(
   connection: DirectoryConnection,
@@ -25,7 +27,7 @@ export async function readRest(
   attribute: string,
   start: number,
   step: number,
-): Promise<readonly string[]> {
+): Promise<readonly string[] | undefined> {
   const collected: string[] = [];
   let next: number | '*' = start;
   while (next !== '*') {
@@ -37,11 +39,10 @@ export async function readRest(
         controls: [domainScope(), extendedDn()],
         what: 'a long list of members',
       },
-      // Deleted since its page was read: the next delta says so.
       'empty',
     );
     const answer = entry?.attributes.find(({ type }) => parseRange(type) !== undefined);
-    if (answer === undefined) return collected;
+    if (answer === undefined) return undefined;
     for (const value of answer.parsedBuffers) collected.push(value.toString('utf8'));
     const last = parseRange(answer.type)?.last ?? '*';
     next = last === '*' ? '*' : last + 1;

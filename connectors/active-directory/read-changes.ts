@@ -12,7 +12,7 @@ import type { StreamReader } from './stream-reader.ts';
 
 /**
  * What changed in one stream since a marker. First the tombstones, and those that were deleted and have returned; then every object that
- * matches now and changed, or lies below a container that moved; last the ids of all that changed and did not match.
+ * matches now and changed, or lies below a container that moved or has other access rights; last the ids of all that changed and did not match.
  */
 export async function* readChangesSince(options: {
   readonly connection: DirectoryConnection;
@@ -41,7 +41,7 @@ export async function* readChangesSince(options: {
     }
   }
 
-  for (const container of outermost(scan.movedContainers)) {
+  for (const container of outermost(scan.containers)) {
     // A container that has moved on or was deleted since the scan is no longer there: that is news for the next delta, whose scan finds it.
     for await (const id of idsBelow(connection, container, pageSize)) unmatched.add(id);
     const within = stream.within(container);
@@ -80,7 +80,7 @@ async function* idsBelow(connection: DirectoryConnection, base: string, pageSize
     scope: 'sub',
     attributes: ['1.1'],
     controls: [domainScope(), extendedDn()],
-    what: 'what lies below a moved container',
+    what: 'what lies below a changed container',
   } as const;
   for await (const page of connection.pages(search, pageSize, 'empty')) {
     for (const entry of page) {

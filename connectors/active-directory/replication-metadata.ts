@@ -1,3 +1,5 @@
+import { guidText } from './binary-text.ts';
+
 /** What the directory remembers of one attribute's last change on one object. */
 export interface AttributeChange {
   /** The attribute's ATTRTYP, see {@link attributeIds}. */
@@ -5,12 +7,14 @@ export interface AttributeChange {
   readonly version: number;
   /** When the change was made, on the server that made it; seconds since 1601-01-01. */
   readonly originatingSeconds: bigint;
+  /** invocationId of the server that made the change, in text form. */
+  readonly originator: string;
   /** The USN under which this server stored the change. */
   readonly localUsn: bigint;
 }
 
 /** ATTRTYPs ([MS-DRSR] 5.16.4): the default prefix table makes them the same everywhere. `name` is the RDN: it changes on renames, and moves write it anew. */
-export const attributeIds = { isDeleted: 0x00020030, name: 0x00090001 } as const;
+export const attributeIds = { isDeleted: 0x00020030, securityDescriptor: 0x00020119, name: 0x00090001 } as const;
 
 const headerBytes = 16;
 const entryBytes = 48;
@@ -30,6 +34,7 @@ export function parseReplicationMetadata(blob: Buffer): readonly AttributeChange
       attributeId: blob.readUInt32LE(start),
       version: blob.readUInt32LE(start + 4),
       originatingSeconds: blob.readBigInt64LE(start + 8),
+      originator: guidText(blob.subarray(start + 16, start + 32)),
       localUsn: blob.readBigInt64LE(start + 40),
     };
   });

@@ -1,4 +1,5 @@
 import { TidemarkFailure } from '../../model/failure.ts';
+import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
 import { checkDirectory } from './check.ts';
 import type { DirectoryConnection } from './connection.ts';
@@ -10,6 +11,7 @@ import { judgeMarker, markerAt, requireSameServer } from './markers.ts';
 import { type PrimaryGroups, primaryGroupsOf } from './primary-groups.ts';
 import { readObjectsByIds } from './read-by-ids.ts';
 import { readChangesSince } from './read-changes.ts';
+import { setBackVerdict, wasSetBack } from './rollback.ts';
 import { readSchema, type SchemaView } from './schema.ts';
 import { type DomainController, readPosition, readTombstoneLifetimeDays } from './server.ts';
 import type { ActiveDirectorySettings, ActiveDirectoryStreamSettings } from './settings.ts';
@@ -46,6 +48,14 @@ export async function openSession(
     if (found === undefined) throw unknownStream(stream);
     return found;
   };
+  const asked = new Map<string, Promise<boolean>>();
+  /** The streams of a run mostly share one marker. */
+  const setBack = (since: Marker): Promise<boolean> => {
+    const key = `${since.position} ${since.takenAt}`;
+    const answer = asked.get(key) ?? wasSetBack(connection, server, since);
+    asked.set(key, answer);
+    return answer;
+  };
 
   return {
     server: server.identity,
@@ -60,7 +70,10 @@ export async function openSession(
         await readPosition(connection),
         await readTombstoneLifetimeDays(connection, server.configurationDn),
       ];
-      return judgeMarker(since, { kind: settings.marker, server, position, tombstoneLifetimeDays });
+      const verdict = judgeMarker(since, { kind: settings.marker, server, position, tombstoneLifetimeDays });
+      // Where nothing has changed nothing was counted anew.
+      if (!verdict.valid || since.kind !== 'usn' || BigInt(since.position) === position.highestCommittedUsn) return verdict;
+      return (await setBack(since)) ? setBackVerdict(since, server) : verdict;
     },
     async *readAll(stream, upTo) {
       requireSameServer(upTo, server);
@@ -84,7 +97,10 @@ export async function openSession(
       requireSameServer(upTo, server);
       const wanted = reader(stream);
       await requireDeletionRights(connection, server.domainDn);
-      return yield* readChangesSince({ connection, server, settings, stream: wanted, since, pageSize });
+      const end = yield* readChangesSince({ connection, server, settings, stream: wanted, since, pageSize });
+      // Without the right tombstones are left out silently, and this run's marker would lie behind them.
+      await requireDeletionRights(connection, server.domainDn);
+      return end;
     },
     readByIds: async (stream, ids) => readObjectsByIds(connection, server, reader(stream), ids),
     [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),

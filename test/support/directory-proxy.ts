@@ -14,10 +14,14 @@ export interface DirectoryProxy extends AsyncDisposable {
   readonly cut: () => void;
   /** The next search is not passed on, but answered as by a busy server. */
   readonly answerBusy: () => void;
+  /** Called when a search ends, with its number and how many entries it gave: the result code (RFC 4511 A.1) that it ends with in place of the server's, or `undefined` for that one. */
+  endSearch: ((number: number, entries: number) => number | undefined) | undefined;
 }
 
-/** Protocol operation of a search request (RFC 4511 4.5.1). */
+/** Protocol operations (RFC 4511 4.5.1 and 4.5.2). */
 const searchRequestTag = 0x63;
+const searchResultEntryTag = 0x64;
+const searchResultDoneTag = 0x65;
 
 /** Control of a search for one page (RFC 2696 2), as it stands in the request. */
 const pagedResultsOid = '1.2.840.113556.1.4.319';
@@ -25,7 +29,7 @@ const pagedResultsOid = '1.2.840.113556.1.4.319';
 /** A result code (RFC 4511 A.1). */
 const busy = 51;
 
-export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryProxy> {
+export async function startDirectoryProxy(dc: Pick<SambaServer, 'address'>): Promise<DirectoryProxy> {
   let searches = 0;
   let isBusy = false;
   const sockets = new Set<Socket>();
@@ -40,25 +44,35 @@ export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryPro
         upstream.destroy();
       });
     }
-    upstream.pipe(client);
-    let buffered: Buffer = Buffer.alloc(0);
+    const open = new Map<number, { readonly number: number; entries: number }>();
+    eachMessage(upstream, (answer) => {
+      const { id, operation } = partsOf(answer);
+      const search = open.get(id);
+      if (search !== undefined && operation.tag === searchResultEntryTag) search.entries += 1;
+      const code =
+        search !== undefined && operation.tag === searchResultDoneTag ? proxy.endSearch?.(search.number, search.entries) : undefined;
+      // The operation begins with its result code, an ENUMERATED of one byte (RFC 4511 4.1.9).
+      if (code !== undefined) answer.writeUInt8(code, operation.start + 2);
+      client.write(answer);
+    });
+    upstream.once('end', () => client.end());
     let passed: Promise<void> = Promise.resolve();
-    client.on('data', (chunk: Buffer) => {
-      buffered = Buffer.concat([buffered, chunk]);
-      for (let message = firstMessage(buffered); message !== undefined; message = firstMessage(buffered)) {
-        const request = message;
-        buffered = buffered.subarray(request.length);
-        passed = passed.then(async () => {
-          const isSearch = operationOf(request) === searchRequestTag;
-          if (isSearch) await proxy.beforeSearch?.(++searches, request.includes(pagedResultsOid));
-          if (!isSearch || !isBusy) {
-            upstream.write(request);
-            return;
-          }
-          isBusy = false;
-          client.write(searchDone(request, busy));
-        });
-      }
+    eachMessage(client, (request) => {
+      passed = passed.then(async () => {
+        const { id, operation } = partsOf(request);
+        const isSearch = operation.tag === searchRequestTag;
+        if (isSearch) {
+          const number = ++searches;
+          open.set(id, { number, entries: 0 });
+          await proxy.beforeSearch?.(number, request.includes(pagedResultsOid));
+        }
+        if (!isSearch || !isBusy) {
+          upstream.write(request);
+          return;
+        }
+        isBusy = false;
+        client.write(searchDone(request, busy));
+      });
     });
     client.once('end', () => void passed.finally(() => upstream.end()));
   });
@@ -67,6 +81,7 @@ export async function startDirectoryProxy(dc: SambaServer): Promise<DirectoryPro
     url: `ldap://127.0.0.1:${(server.address() as AddressInfo).port}`,
     searches: () => searches,
     beforeSearch: undefined,
+    endSearch: undefined,
     cut() {
       for (const socket of sockets) socket.destroy();
     },
@@ -98,16 +113,33 @@ function firstMessage(buffer: Buffer): Buffer | undefined {
   return content === undefined || content.end > buffer.length ? undefined : buffer.subarray(0, content.end);
 }
 
-/** The tag behind the message's number (RFC 4511 4.1.1). */
-function operationOf(message: Buffer): number | undefined {
-  const body = message.subarray(contentOf(message)?.start ?? 0);
-  return body[contentOf(body)?.end ?? 0];
+/** Calls back with each LDAPMessage of a stream. */
+function eachMessage(socket: Socket, receive: (message: Buffer) => void): void {
+  let buffered: Buffer = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    buffered = Buffer.concat([buffered, chunk]);
+    for (let message = firstMessage(buffered); message !== undefined; message = firstMessage(buffered)) {
+      buffered = buffered.subarray(message.length);
+      receive(message);
+    }
+  });
+}
+
+/** The number of an LDAPMessage, and the tag of its operation and where its content starts (RFC 4511 4.1.1). */
+function partsOf(message: Buffer): { readonly id: number; readonly operation: { readonly tag: number; readonly start: number } } {
+  const body = contentOf(message)?.start ?? 0;
+  const { start, end } = contentOf(message.subarray(body)) ?? { start: 0, end: 0 };
+  const operation = body + end;
+  return {
+    id: message.readUIntBE(body + start, end - start),
+    operation: { tag: message[operation] ?? 0, start: operation + (contentOf(message.subarray(operation))?.start ?? 0) },
+  };
 }
 
 /** The answer that ends a search (RFC 4511 4.5.2) with a result code and without a text. */
 function searchDone(request: Buffer, resultCode: number): Buffer {
   const body = request.subarray(contentOf(request)?.start ?? 0);
   const messageId = body.subarray(0, contentOf(body)?.end ?? 0);
-  const done = Buffer.from([0x65, 0x07, 0x0a, 0x01, resultCode, 0x04, 0x00, 0x04, 0x00]);
+  const done = Buffer.from([searchResultDoneTag, 0x07, 0x0a, 0x01, resultCode, 0x04, 0x00, 0x04, 0x00]);
   return Buffer.concat([Buffer.from([0x30, messageId.length + done.length]), messageId, done]);
 }

@@ -42,33 +42,42 @@ export async function createAccount(dc: SambaServer, name: string, options: { re
 }
 
 /** Grants or takes the right to see deleted objects. */
-export async function setDeletionRights(dc: SambaServer, account: TestAccount, granted: boolean): Promise<void> {
-  await run('/usr/bin/python3', ['-c', changeRights, `${dc.directory}/dc/etc/smb.conf`, dc.baseDn, account.dn, granted ? 'grant' : 'take']);
+export function setDeletionRights(dc: SambaServer, account: TestAccount, granted: boolean): Promise<void> {
+  return changeRights(dc, `CN=Deleted Objects,${dc.baseDn}`, account, granted ? '(A;CI;LCRP;;;ACCOUNT)' : '');
 }
 
-/** Works on the database itself, beside the server: samba-tool finds no object below a deleted one. */
-const changeRights = `
-import sys
+/** Hides from an account what lies directly below a container, or shows it again: by denying List Contents there. */
+export function hideContents(dc: SambaServer, account: TestAccount, containerDn: string, isHidden: boolean): Promise<void> {
+  return changeRights(dc, containerDn, account, isHidden ? '(D;;LC;;;ACCOUNT)' : '');
+}
+
+/** Puts one entry (SDDL) in the place of all that an object's access control list says about an account. */
+async function changeRights(dc: SambaServer, dn: string, account: TestAccount, entry: string): Promise<void> {
+  await run('/usr/bin/python3', ['-c', rightsScript, `${dc.directory}/dc/etc/smb.conf`, dn, account.dn, entry]);
+}
+
+/** Works on the database itself, beside the server: samba-tool finds no object below a deleted one. The first entry that fits decides, so ours goes first. */
+const rightsScript = `
+import re, sys
 from samba.auth import system_session
 from samba.dcerpc import security
 from samba.ndr import ndr_pack, ndr_unpack
 from samba.param import LoadParm
 from samba.samdb import SamDB
 import ldb
-configuration, base, account, what = sys.argv[1:]
+configuration, dn, account, entry = sys.argv[1:]
 lp = LoadParm()
 lp.load(configuration)
 samdb = SamDB(lp=lp, session_info=system_session(lp))
-sid = ndr_unpack(security.dom_sid, samdb.search(base=account, scope=ldb.SCOPE_BASE, attrs=['objectSid'])[0]['objectSid'][0])
+domain = security.dom_sid(samdb.get_domain_sid())
+sid = str(ndr_unpack(security.dom_sid, samdb.search(base=account, scope=ldb.SCOPE_BASE, attrs=['objectSid'])[0]['objectSid'][0]))
 controls = ['show_deleted:1', 'sd_flags:1:4']
-container = samdb.search(base='CN=Deleted Objects,' + base, scope=ldb.SCOPE_BASE, attrs=['nTSecurityDescriptor'], controls=controls)[0]
-descriptor = ndr_unpack(security.descriptor, container['nTSecurityDescriptor'][0])
-if what == 'grant':
-    ace = security.descriptor.from_sddl('D:(A;CI;LCRP;;;%s)' % sid, security.dom_sid(samdb.get_domain_sid())).dacl.aces[0]
-    descriptor.dacl_add(ace)
-else:
-    descriptor.dacl_del(sid)
-message = ldb.Message(container.dn)
-message['nTSecurityDescriptor'] = ldb.MessageElement(ndr_pack(descriptor), ldb.FLAG_MOD_REPLACE, 'nTSecurityDescriptor')
+found = samdb.search(base=dn, scope=ldb.SCOPE_BASE, attrs=['nTSecurityDescriptor'], controls=controls)[0]
+sddl = ndr_unpack(security.descriptor, found['nTSecurityDescriptor'][0]).as_sddl(domain)
+without = re.sub('[(][^()]*;' + sid + '[)]', '', sddl)
+changed = re.sub('D:[A-Z]*', lambda flags: flags.group() + entry.replace('ACCOUNT', sid), without, count=1)
+message = ldb.Message(found.dn)
+packed = ndr_pack(security.descriptor.from_sddl(changed, domain))
+message['nTSecurityDescriptor'] = ldb.MessageElement(packed, ldb.FLAG_MOD_REPLACE, 'nTSecurityDescriptor')
 samdb.modify(message, controls=controls)
 `;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'ldapts';
+import type { NetworkPlace } from './network.ts';
 
 const run = promisify(execFile);
 
@@ -30,6 +31,10 @@ export interface SambaOptions {
   readonly hostName?: string;
   /** Sign-in without encryption is refused, as by a hardened Active Directory. Default: false. */
   readonly requireEncryption?: boolean;
+  /** Runs it in a network namespace, with an address of its own and the services that another controller needs to join. Default: loopback, LDAP alone. */
+  readonly network?: NetworkPlace;
+  /** Makes it a second controller of this one's domain, which must have a network too. Default: the first of a new domain. */
+  readonly joins?: SambaServer;
 }
 
 /** A domain controller that runs for a test, on a loopback address of its own: Samba's LDAP ports can't be chosen. */
@@ -73,7 +78,7 @@ export async function installSamba(): Promise<void> {
   if (missing.length > 0) throw new Error(`Samba was installed but lacks ${missing.join(', ')}. ${remedy}`);
 }
 
-/** Provisions a new domain and starts its domain controller. Takes about five seconds, and root. */
+/** Provisions a new domain, or joins one, and starts its domain controller. Takes about five seconds, and root. */
 export async function startSamba(options: SambaOptions = {}): Promise<SambaServer> {
   await installSamba();
   if (process.getuid?.() !== 0) throw new Error('A Samba domain controller needs root. Run the tests as root.');
@@ -87,10 +92,11 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
   const adminPassword = 'Tidemark.Test.1';
   const adminDn = `CN=Administrator,CN=Users,${baseDn}`;
   const directory = await mkdtemp(join(tmpdir(), 'tidemark-samba-'));
-  const address = await freeAddress();
+  const { network } = options;
+  const address = network?.address ?? (await freeAddress());
   await makeCertificates(directory, hostName, address);
   const settings = [
-    `interfaces=${address}/8`,
+    `interfaces=${address}/${network === undefined ? 8 : 24}`,
     'bind interfaces only=yes',
     'vfs objects=',
     `pid directory=${directory}/run`,
@@ -101,26 +107,40 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
     `tls certfile=${directory}/server.pem`,
     `tls keyfile=${directory}/server.key`,
     `log file=${directory}/samba.log`,
-    'server services=ldap',
+    `server services=${network === undefined ? 'ldap' : 'ldap rpc'}`,
     // The data need not survive a power cut.
     'ldb:nosync=true',
     `ldap server require strong auth=${options.requireEncryption === true ? 'yes' : 'no'}`,
   ].map((setting) => `--option=${setting}`);
+  const provision = [
+    'provision',
+    `--realm=${realm.toUpperCase()}`,
+    `--domain=${netbiosName(baseDn)}`,
+    '--server-role=dc',
+    `--adminpass=${adminPassword}`,
+    '--host-ip=127.0.0.1',
+    `--host-name=${shortName}`,
+  ];
+  const joining = [
+    'join',
+    realm,
+    'DC',
+    `--server=${options.joins?.address}`,
+    '--site=Default-First-Site-Name',
+    ...administrator(baseDn, adminPassword),
+    `--option=netbios name=${shortName.toUpperCase()}`,
+  ];
   await mkdir(join(directory, 'run'), { recursive: true });
   try {
-    await run('samba-tool', [
-      'domain',
-      'provision',
-      `--targetdir=${directory}/dc`,
-      `--realm=${realm.toUpperCase()}`,
-      `--domain=${(realm.split('.')[0] ?? 'CORP').toUpperCase()}`,
-      '--server-role=dc',
-      `--adminpass=${adminPassword}`,
-      '--host-ip=127.0.0.1',
-      `--host-name=${shortName}`,
-      '--dns-backend=NONE',
-      ...settings,
-    ]);
+    await run(
+      ...within(network, 'samba-tool', [
+        'domain',
+        ...(options.joins === undefined ? provision : joining),
+        `--targetdir=${directory}/dc`,
+        '--dns-backend=NONE',
+        ...settings,
+      ]),
+    );
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
@@ -130,9 +150,8 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
   async function start(): Promise<void> {
     const log = openSync(join(directory, 'output.log'), 'a');
     // -i: Samba ends when its standard input does, so a killed test leaves no server behind.
-    const child = spawn('/usr/sbin/samba', ['-s', `${directory}/dc/etc/smb.conf`, '-i', '--debug-stdout', '-M', 'prefork', ...settings], {
-      stdio: ['pipe', log, log],
-    });
+    const options = ['-s', `${directory}/dc/etc/smb.conf`, '-i', '--debug-stdout', '-M', 'prefork', ...settings];
+    const child = spawn(...within(network, '/usr/sbin/samba', options), { stdio: ['pipe', log, log] });
     closeSync(log);
     server = child;
     await until(async () => {
@@ -179,6 +198,35 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Pulls into one controller of a domain what another one, which must run, has of it. */
+export async function replicate(to: SambaServer, from: SambaServer): Promise<void> {
+  await run('samba-tool', [
+    'drs',
+    'replicate',
+    to.hostName,
+    from.address,
+    from.baseDn,
+    '--local',
+    ...administrator(from.baseDn, from.adminPassword),
+    `--configfile=${to.directory}/dc/etc/smb.conf`,
+  ]);
+}
+
+/** Signs a tool in. Without Kerberos, because servers are named by their addresses. */
+function administrator(baseDn: string, password: string): readonly string[] {
+  return [`--user=${netbiosName(baseDn)}\\Administrator%${password}`, '--use-kerberos=off'];
+}
+
+/** NetBIOS name of a domain: its first label. */
+function netbiosName(baseDn: string): string {
+  return (/^DC=([^,]*)/.exec(baseDn)?.[1] ?? '').toUpperCase();
+}
+
+/** A command as it is run in a namespace: `ip` becomes the command, so signals and standard input reach it. */
+function within(network: NetworkPlace | undefined, command: string, parameters: readonly string[]): [string, string[]] {
+  return network === undefined ? [command, [...parameters]] : ['ip', ['netns', 'exec', network.namespace, command, ...parameters]];
 }
 
 /** A loopback address on which nothing serves LDAP. All of 127.0.0.0/8 is loopback on Linux. */

@@ -2,14 +2,21 @@ import { expect } from 'vitest';
 import type { RunSummary } from '../../../model/run.ts';
 import { hidden } from '../../support/directory-edits.ts';
 import type { SambaServer } from '../../support/samba.ts';
+import type { TestAccount } from '../../support/samba-accounts.ts';
 import { objectsOf, type TestTidemark } from '../../support/tidemark.ts';
 
 /** Name of the environment variable in which the worker of these tests finds the directory's password. */
 export const passwordVariable = 'TIDEMARK_TEST_DIRECTORY';
+/** The same for an account of a test's own. */
+const accountVariable = 'TIDEMARK_TEST_ACCOUNT';
 
 export interface DirectoryIntegration {
   readonly dc: SambaServer;
   readonly url: string;
+  /** Tried after `url`. */
+  readonly moreUrls?: readonly string[];
+  /** Who signs in. Default: the administrator. */
+  readonly account?: TestAccount;
   readonly baseDn: string;
   readonly marker?: 'usn' | 'whenChanged';
 }
@@ -18,17 +25,23 @@ export interface DirectoryIntegration {
  * Configures an integration that reads an OU with small pages, with a filter and an `include` that objects can leave, and without limits:
  * what a small population changes in a test would exceed them.
  */
-export function configure(tidemark: TestTidemark, id: string, { dc, url, baseDn, marker = 'usn' }: DirectoryIntegration): Promise<void> {
+export function configure(
+  tidemark: TestTidemark,
+  id: string,
+  { dc, url, moreUrls = [], account, baseDn, marker = 'usn' }: DirectoryIntegration,
+): Promise<void> {
+  if (account !== undefined) process.env[accountVariable] = account.password;
   const unlimited = '{ count: 100000, percent: 100, floor: 1000 }';
   return tidemark.apply(`
 integrations:
   ${id}:
     connector: active-directory
     settings:
-      urls: ['${url}']
+      urls: ${JSON.stringify([url, ...moreUrls])}
       allowPlaintext: true
-      bindDn: '${dc.adminDn}'
-      bindPassword: { env: ${passwordVariable} }
+      bindDn: '${account?.dn ?? dc.adminDn}'
+      bindPassword: { env: ${account === undefined ? passwordVariable : accountVariable} }
+      connectTimeout: 2s
       baseDn: '${baseDn}'
       memberRange: 3
       marker: ${marker}
@@ -69,4 +82,68 @@ export async function expectNoDrift(tidemark: TestTidemark, integration: string)
     streams: { users: none, groups: none, containers: none },
     links: { added: 0, removed: 0, held: 0 },
   });
+}
+
+/** What is held of an integration: the key of each object, and why. */
+export async function heldOf(tidemark: TestTidemark, integration: string): Promise<Readonly<Record<string, string>>> {
+  const { rows } = await tidemark.store.pool.query<{ key: string; why: string }>(
+    `select o.key, h.reason || ': ' || h.limit_exceeded as why
+       from tidemark.held_deletion h join tidemark.object o on o.id = h.object_id
+      where h.integration_id = $1 order by o.key`,
+    [integration],
+  );
+  return Object.fromEntries(rows.map(({ key, why }) => [key, why]));
+}
+
+/** The positions of an integration's markers, by stream. */
+export async function positionsOf(tidemark: TestTidemark, integration: string): Promise<Readonly<Record<string, string>>> {
+  const { rows } = await tidemark.store.pool.query<{ stream: string; position: string }>(
+    `select stream, server_id || ' ' || position as position from tidemark.marker where integration_id = $1 order by stream`,
+    [integration],
+  );
+  return Object.fromEntries(rows.map(({ stream, position }) => [stream, position]));
+}
+
+/** Makes an integration's markers older than they are. */
+export async function ageMarkers(tidemark: TestTidemark, integration: string, age: string): Promise<void> {
+  await tidemark.store.pool.query(`update tidemark.marker set taken_at = taken_at - $2::interval where integration_id = $1`, [
+    integration,
+    age,
+  ]);
+}
+
+/** A delta that was asked for and, for a reason that it gives, became a complete read of all streams. */
+export async function syncBecomesComplete(tidemark: TestTidemark, integration: string, reason: RegExp): Promise<RunSummary> {
+  const { outcome, run, failure } = await tidemark.sync({ integration, mode: 'delta' });
+  expect({ outcome, failure, mode: run?.mode }).toEqual({ outcome: 'succeeded', failure: undefined, mode: 'complete' });
+  expect(run?.sealed).toBe(true);
+  for (const stream of Object.values(run?.streams ?? {}))
+    expect(stream).toMatchObject({ mode: 'complete', reason: expect.stringMatching(reason) });
+  return run as RunSummary;
+}
+
+/** A sync that fails with this type and a text that fits; nothing that is stored has changed, and no marker. */
+export async function syncFails(
+  tidemark: TestTidemark,
+  integration: string,
+  mode: 'delta' | 'complete',
+  failure: { readonly type: string; readonly message: RegExp },
+): Promise<void> {
+  const before = [
+    await objectsOf(tidemark.store, integration),
+    await positionsOf(tidemark, integration),
+    await heldOf(tidemark, integration),
+  ];
+  const ending = await tidemark.sync({ integration, mode });
+  expect(ending).toMatchObject({ outcome: 'failed', failure: { type: failure.type, message: expect.stringMatching(failure.message) } });
+  expect(ending.run).toMatchObject({
+    outcome: 'failed',
+    failure: { type: failure.type, details: { integration, remedy: expect.any(String) } },
+  });
+  const after = [
+    await objectsOf(tidemark.store, integration),
+    await positionsOf(tidemark, integration),
+    await heldOf(tidemark, integration),
+  ];
+  expect(after).toEqual(before);
 }

@@ -330,6 +330,65 @@ const cases: readonly Case[] = [
     changes: [() => client.del(cn('Team'))],
   },
   {
+    what: 'a group is deleted and another takes its name and account name',
+    before: async () => {
+      await team();
+      await client.add(cn('Gang'), {
+        objectClass: 'group',
+        sAMAccountName: `gang-${number}`,
+        mail: 'gang@corp.example',
+        member: [cn('Anna'), cn('Team')],
+      });
+      await addGroup('All', [cn('Gang')]);
+      await modify(cn('Team'), add('member', cn('Gang')));
+    },
+    changes: [
+      async () => {
+        await client.del(cn('Gang'));
+        await client.add(cn('Gang'), {
+          objectClass: 'group',
+          sAMAccountName: `gang-${number}`,
+          mail: 'gang@corp.example',
+          member: cn('Berta'),
+        });
+      },
+      () => modify(cn('All'), add('member', cn('Gang'))),
+    ],
+    rows: [
+      [
+        'created CN=Gang',
+        'deleted CN=Gang',
+        'link-added CN=Gang member CN=Berta',
+        'link-removed CN=All member CN=Gang',
+        'link-removed CN=Gang member CN=Anna',
+        'link-removed CN=Gang member CN=Team',
+        'link-removed CN=Team member CN=Gang',
+      ],
+      ['link-added CN=All member CN=Gang'],
+    ],
+  },
+  {
+    what: 'an e-mail address passes to another person',
+    before: async () => {
+      await team();
+      await modify(cn('Anna'), replace('mail', 'office@corp.example'));
+    },
+    changes: [
+      // Both have it for a while.
+      () => modify(cn('Berta'), replace('mail', 'office@corp.example')),
+      () => modify(cn('Anna'), remove('mail')),
+      async () => {
+        await client.del(cn('Berta'));
+        await addUser('Doris', scope, { mail: 'office@corp.example' });
+      },
+    ],
+    rows: [
+      ['updated CN=Berta'],
+      ['updated CN=Anna'],
+      ['created CN=Doris', 'deleted CN=Berta', 'link-removed CN=Berta manager CN=Anna', 'link-removed CN=Team member CN=Berta'],
+    ],
+  },
+  {
     what: 'somebody is deleted, whose memberships and reports vanish without a trace',
     before: team,
     changes: [() => client.del(cn('Anna'))],
@@ -531,4 +590,48 @@ test('a delta survives an OU that moves on before any of its searches', async ()
     proxy.beforeSearch = undefined;
   }
   expect(searches).toBeGreaterThan(3);
+});
+
+describe('people who are renamed and moved before every search of a read are stored as they are, and nobody is deleted', () => {
+  test.each(['complete', 'delta'] as const)('in a %s sync', async (mode) => {
+    await using proxy = await startDirectoryProxy(dc);
+    await units();
+    const people = ['Anna', 'Berta', 'Carla', 'Doris', 'Elsa', 'Frida', 'Greta'].map((name) => ({ name, parent: scope }));
+    for (const { name } of people) await addUser(name, scope, { manager: cn('Dora', ou('A')) });
+    await addGroup(
+      'Team',
+      people.map(({ name }) => cn(name)),
+    );
+    const settings: DirectoryIntegration = { dc, url: proxy.url, baseDn: scope };
+    const kept = tidemark.temporal.integrationId('kept');
+    await configure(tidemark, kept, settings);
+    await sync(tidemark, kept, 'complete');
+    const ids = (await objectsOf(tidemark.store, kept)).map(({ sourceId }) => sourceId);
+    for (const { name, parent } of people) await modify(cn(name, parent), replace('title', 'Head'));
+    await modify(cn('Team'), replace('description', 'moving'));
+
+    let moves = 0;
+    let turn: Promise<void> = Promise.resolve();
+    proxy.beforeSearch = () => {
+      turn = turn.then(async () => {
+        const person = people[moves++ % people.length];
+        if (person === undefined) return;
+        const next = { name: `${person.name.split(' ')[0]} ${moves}`, parent: [scope, ou('A'), ou('B', ou('A'))][moves % 3] ?? scope };
+        await move(cn(person.name, person.parent), cn(next.name, next.parent));
+        Object.assign(person, next);
+      });
+      return turn;
+    };
+    try {
+      const { streams, links } = await sync(tidemark, kept, mode);
+      expect({ deleted: streams.users?.deleted, removed: links.removed }).toEqual({ deleted: 0, removed: 0 });
+    } finally {
+      proxy.beforeSearch = undefined;
+      await turn;
+    }
+    expect(moves).toBeGreaterThan(2 * people.length);
+    expect((await objectsOf(tidemark.store, kept)).map(({ sourceId }) => sourceId)).toEqual(ids);
+    await sync(tidemark, kept, 'delta');
+    await expectAsReadAnew(tidemark, kept, settings);
+  });
 });

@@ -25,7 +25,13 @@ test('each entry says which attribute changed, when, and under which USN of this
     { attributeId: attributeIds.name, version: 3, seconds: 13_404_000_001n, localUsn: 42n },
   ];
   expect(parseReplicationMetadata(blob(changes))).toEqual(
-    changes.map(({ attributeId, version, seconds, localUsn }) => ({ attributeId, version, originatingSeconds: seconds, localUsn })),
+    changes.map(({ attributeId, version, seconds, localUsn }) => ({
+      attributeId,
+      version,
+      originatingSeconds: seconds,
+      originator: 'abababab-abab-abab-abab-abababababab',
+      localUsn,
+    })),
   );
 });
 
