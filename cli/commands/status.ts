@@ -71,7 +71,9 @@ export function formatStatus(status: IntegrationStatus): string {
       ({ workflowId, kind, state, mode, since }) =>
         `  ${kind === 'run' ? 'running       ' : state === 'active' ? 'request       ' : 'waiting       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
     ),
-    ...(status.held > 0 ? [`  held           ${count(status.held)} deletions wait for approval`] : []),
+    ...(status.held > 0
+      ? [`  held           ${count(status.held)} deletions wait for approval: tidemark deletions list ${status.integration}`]
+      : []),
     ...(status.drift !== null && status.drift.differences > 0
       ? [`  drift          run ${status.drift.run} found ${count(status.drift.differences)} differences that deltas had missed`]
       : []),
