@@ -55,6 +55,7 @@ export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.t
 export type { ListedRun } from './store/read-run-trends.ts';
 export type { IndexStorage, StorageReport, TableStorage } from './store/read-storage.ts';
 export type { HeldFilter, HeldRow } from './store/read-waiting.ts';
+export type { PlanSample, PlanSamples } from './store/rehearsal.ts';
 export type { DecidedRow } from './store/sql/decide-held.ts';
 export type { HeldPlan } from './store/sql/held-plans.ts';
 export type { QuarantineChoice } from './store/sql/quarantine.ts';

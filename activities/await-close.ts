@@ -33,7 +33,7 @@ export function awaitClose(deps: Dependencies) {
         category: ApplicationFailureCategory.BENIGN,
       });
     }
-    return request.mode === 'complete' ? findCovering(deps.store.pool, request, new Date(waitingSince)) : null;
+    return request.mode === 'complete' && !request.dryRun ? findCovering(deps.store.pool, request, new Date(waitingSince)) : null;
   };
 }
 

@@ -53,6 +53,7 @@ export function begin(deps: Dependencies) {
           reason,
           server: session.server,
           streams,
+          dryRun: request.dryRun ?? false,
           retries: !approved && (await retriesAsked(deps.store.pool, integration, names)),
           ...(approved
             ? { approval: { digest: approved.digest, what: approved.what }, ...stepsOfApproval(config, approved.what) }

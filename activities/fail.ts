@@ -25,6 +25,7 @@ export function fail(deps: Dependencies) {
         requestedMode: request.mode,
         requestedAt: request.requestedAt,
         decision: request.decision ?? null,
+        dryRun: request.dryRun ?? false,
       });
       return (await findRun(deps.store, id)) as RunSummary;
     });

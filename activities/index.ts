@@ -13,6 +13,7 @@ import { membership } from './membership.ts';
 import { query } from './query.ts';
 import { readHeld } from './read-held.ts';
 import { recordOutcome } from './record-outcome.ts';
+import { rehearse } from './rehearse.ts';
 import { reread } from './reread.ts';
 import { transform } from './transform.ts';
 import { upsert } from './upsert.ts';
@@ -29,6 +30,7 @@ export function createActivities(deps: Dependencies) {
     upsert: upsert(deps),
     membership: membership(deps),
     cleanup: cleanup(deps),
+    rehearse: rehearse(deps),
     commit: commit(deps),
     decline: decline(deps),
     fail: fail(deps),

@@ -26,7 +26,7 @@ export function lookup(deps: Dependencies) {
         await verifyStaged(client, plan, staged);
         await client.query(`delete from tidemark.staged_verdict where run_id = $1`, [plan.claim.runId]);
         const count = await insertVerdicts(client, attempt, { plan, staged, mappingToken, action: config.steps.cleanup.action });
-        await withdrawHeld(client, attempt, plan, staged);
+        if (!plan.dryRun) await withdrawHeld(client, attempt.token, plan, staged);
         return count;
       });
       await analyzeVerdicts(deps.store.pool, verdicts);

@@ -19,8 +19,9 @@ export function recordOutcome(deps: Dependencies) {
       if (!workflowExecution) throw new Error('recordOutcome runs in a workflow only');
       const { rows } = await deps.store.pool.query<{ id: string }>(
         `insert into tidemark.sync_run
-           (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, reason, requested_at, finished_at, decision)
-         values ($1, $2, $3, $2, $4, $5, $6, $7, $8, now(), $9)
+           (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, reason, requested_at, finished_at, decision,
+            dry_run)
+         values ($1, $2, $3, $2, $4, $5, $6, $7, $8, now(), $9, $10)
          on conflict (temporal_run_id) do update set reason = excluded.reason
          returning id`,
         [
@@ -33,6 +34,7 @@ export function recordOutcome(deps: Dependencies) {
           reason,
           requestedAt,
           request.decision ? JSON.stringify(request.decision) : null,
+          request.dryRun ?? false,
         ],
       );
       return (await findRun(deps.store, rows[0]?.id as string)) as RunSummary;

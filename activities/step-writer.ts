@@ -13,3 +13,21 @@ export interface StepWriter {
 export function fencedWriter(pool: pg.Pool, attempt: StepAttempt): StepWriter {
   return { sideBySide: 2, transaction: (lock, work) => fenced(pool, attempt, lock, work) };
 }
+
+/** Every transaction is a part of one that will be taken back; one after the other, since they share its connection. */
+export function rehearsalWriter(client: pg.PoolClient): StepWriter {
+  return {
+    sideBySide: 1,
+    async transaction(_, work) {
+      await client.query('savepoint rehearsal');
+      try {
+        const result = await work(client);
+        await client.query('release savepoint rehearsal');
+        return result;
+      } catch (error) {
+        await client.query('rollback to savepoint rehearsal');
+        throw error;
+      }
+    },
+  };
+}

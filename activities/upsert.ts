@@ -35,9 +35,9 @@ export async function upsertRows(parts: StepParts): Promise<void> {
   const { pool, writer, rows } = parts;
   await writer.transaction('exclusive', (client) => applyQuarantine(client, rows));
   const objects = await eachBatch({ ...parts, phase: 'objects' }, (client, after, upTo) => upsertBatch(client, rows, after, upTo));
-  await analyzeGrown(pool, 'object', objects);
+  if (!rows.plan.dryRun) await analyzeGrown(pool, 'object', objects);
   if (!rows.plan.steps.lookup) return;
   const links = await eachBatch({ ...parts, phase: 'others' }, (client, after, upTo) => applyLinks(client, rows, 'others', after, upTo));
-  await analyzeGrown(pool, 'link', links);
+  if (!rows.plan.dryRun) await analyzeGrown(pool, 'link', links);
   await writer.transaction('exclusive', (client) => resolveArrivals(client, rows, 'others'));
 }

@@ -13,6 +13,7 @@ import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../
 import { type ListedRun, withTrends } from '../store/read-run-trends.ts';
 import { readStorage, type StorageReport } from '../store/read-storage.ts';
 import { type HeldFilter, type HeldRow, readHeld } from '../store/read-waiting.ts';
+import { type PlanSamples, readPlanSamples } from '../store/rehearsal.ts';
 import { findDrift, findRun, listRuns } from '../store/run-summary.ts';
 import { type DecidedRow, readDecided } from '../store/sql/decide-held.ts';
 import { formatCursor, newestPlace } from '../store/sql/feed-cursor.ts';
@@ -110,7 +111,7 @@ export class TidemarkClient implements AsyncDisposable {
       taskQueue: this.#taskQueue,
       args: [request],
       workflowIdConflictPolicy: 'FAIL',
-      staticSummary: `${request.integration}: ${nameRequest(request.mode)}, by hand`,
+      staticSummary: `${request.integration}: ${nameRequest(request.mode)}${request.dryRun ? ' (dry run)' : ''}, by hand`,
       typedSearchAttributes: [
         { key: searchAttributes.integration, value: request.integration },
         { key: searchAttributes.mode, value: request.mode },
@@ -156,6 +157,11 @@ export class TidemarkClient implements AsyncDisposable {
   /** What a complete run found that deltas had missed, with the ids of some of the objects; null if it did not compare. */
   async drift(run: string): Promise<StoredDrift | null> {
     return (/^\d{1,18}$/.test(run) ? await findDrift(this.#store, run) : undefined) ?? null;
+  }
+
+  /** What a dry run would have done, in samples: up to ten of each kind and stream. Null for any other run, and where there was nothing to do. */
+  async planSamples(run: string): Promise<PlanSamples | null> {
+    return /^\d{1,18}$/.test(run) ? readPlanSamples(this.#store.pool, run) : null;
   }
 
   /** Every configured integration: last runs, markers, what is running or waiting, held and quarantined, next schedule times. */

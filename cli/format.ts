@@ -70,6 +70,7 @@ export function formatRun(run: RunSummary, now = Date.now()): string {
       : `${run.mode} sync${run.requestedMode === run.mode ? '' : ` (asked for: ${run.requestedMode})`}`;
   const took = run.outcome === 'skipped' ? '' : ` in ${humanDuration(elapsedMs)}`;
   const lines = [`${headlines[run.outcome]}: run ${run.id}, ${what} of ${run.integration}${took}, started ${run.startedAt}`];
+  if (run.dryRun) lines.push('  dry run: this is what it would have done; nothing was stored, no marker moved');
   if (run.reason !== null) lines.push(`  why: ${run.reason}`);
   if (run.decision !== null) lines.push(...formatDecision(run.decision));
   if (run.failure !== null) lines.push(...formatFailure(run));

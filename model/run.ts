@@ -38,6 +38,8 @@ export interface LaunchRequest {
   readonly decision?: Decision;
   /** A subset of the integration's streams; absent: all. */
   readonly streams?: readonly string[];
+  /** Only find out what the sync would do: nothing is stored but the run's own record, and no marker moves. */
+  readonly dryRun?: boolean;
   /** `auto`: a stream whose last complete read is older is read completely. */
   readonly completeEveryMs?: number;
   /** `delta` and `auto`: a request whose first step comes later than this after its start is skipped; a schedule sets its interval. */
@@ -71,6 +73,8 @@ export interface RunSummary {
   readonly mode: Mode | null;
   readonly outcome: Outcome | 'running';
   readonly reason: string | null;
+  /** The totals say what the run would have done. */
+  readonly dryRun: boolean;
   readonly failure: RunFailure | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
@@ -147,6 +151,8 @@ export interface RunPlan {
   readonly reason: string;
   readonly server: ServerIdentity;
   readonly streams: readonly StreamPlan[];
+  /** The writing steps are rehearsed and taken back. */
+  readonly dryRun: boolean;
   /** Somebody asked to have quarantined items tried again: the re-read step has work whatever the listings bring. */
   readonly retries: boolean;
   readonly steps: {

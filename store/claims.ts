@@ -73,7 +73,7 @@ async function claimWithin(
     const { rows: own } = await client.query<{ config_id: string }>(`select config_id from tidemark.sync_run where id = $1`, [
       row.claimed_run,
     ]);
-    await client.query(`update tidemark.sync_run set begun_at = $2 where id = $1`, [row.claimed_run, begunAt]);
+    await client.query(`update tidemark.sync_run set begun_at = $2, plan = null where id = $1`, [row.claimed_run, begunAt]);
     return {
       claim: { integration, runId: row.claimed_run, epoch: row.run_epoch, temporalRunId },
       configId: own[0]?.config_id ?? row.config_id,
@@ -82,10 +82,11 @@ async function claimWithin(
   await closeLeftOpen(client, integration, temporalRunId);
   const { rows: run } = await client.query<{ id: string }>(
     `insert into tidemark.sync_run
-       (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at, decision)
-     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9, $10)
+       (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, requested_streams, outcome, config_id, requested_at, begun_at, decision,
+        dry_run)
+     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9, $10, $11)
      on conflict (temporal_run_id)
-       do update set outcome = 'running', failure = null, finished_at = null, config_id = excluded.config_id, begun_at = excluded.begun_at
+       do update set outcome = 'running', failure = null, finished_at = null, config_id = excluded.config_id, begun_at = excluded.begun_at, plan = null
      returning id`,
     [
       integration,
@@ -98,6 +99,7 @@ async function claimWithin(
       request.requestedAt,
       begunAt,
       request.decision ? JSON.stringify(request.decision) : null,
+      request.dryRun ?? false,
     ],
   );
   const runId = run[0]?.id as string;

@@ -59,6 +59,19 @@ export function fenced<T>(
   });
 }
 
+/** Does the work under the fence, returns what it returns, and takes everything back that it wrote. */
+export async function rehearsed<T>(pool: pg.Pool, attempt: StepAttempt, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const done: { result?: T } = {};
+  const takeBack = new Error('taken back');
+  await fenced(pool, attempt, 'exclusive', async (client) => {
+    done.result = await work(client);
+    throw takeBack;
+  }).catch((error: unknown) => {
+    if (error !== takeBack) throw error;
+  });
+  return done.result as T;
+}
+
 /**
  * A transaction with a bounded wait for locks, whose session bears `name` so that another attempt can find and end it. Staging is filled and
  * emptied all the time, so its statistics are of another moment, and a nested loop that is chosen on them compares every row with every

@@ -17,7 +17,7 @@ export interface RunMention {
 export interface IntegrationOverview {
   readonly integration: string;
   readonly connector: string;
-  /** The newest sync that was not skipped. */
+  /** The newest sync that was neither skipped nor dry. */
   readonly lastRun: RunMention | null;
   readonly lastSuccess: RunMention | null;
   readonly streams: Readonly<Record<string, StreamOverview>>;
@@ -106,7 +106,7 @@ async function newestDrift(store: Store, integration: string): Promise<Integrati
             (select coalesce(sum((w.value ->> 'objects')::int), 0)::int
                from jsonb_each(r.drift) s cross join lateral jsonb_each(s.value) w) as differences
        from tidemark.sync_run r
-      where r.integration_id = $1 and r.drift is not null order by r.id desc limit 1`,
+      where r.integration_id = $1 and r.drift is not null and not r.dry_run order by r.id desc limit 1`,
     [integration],
   );
   return rows[0] ?? null;
@@ -115,7 +115,7 @@ async function newestDrift(store: Store, integration: string): Promise<Integrati
 async function newestRun(store: Store, integration: string, outcomes: readonly string[]): Promise<RunMention | null> {
   const { rows } = await store.pool.query<{ id: string; mode: Mode | null; outcome: Outcome | 'running'; finished_at: Date | null }>(
     `select id, mode, outcome, finished_at from tidemark.sync_run
-      where integration_id = $1 and outcome = any($2) and requested_mode not in ('approve', 'decline') order by id desc limit 1`,
+      where integration_id = $1 and outcome = any($2) and requested_mode not in ('approve', 'decline') and not dry_run order by id desc limit 1`,
     [integration, outcomes],
   );
   const run = rows[0];

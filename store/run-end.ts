@@ -1,5 +1,16 @@
 import type pg from 'pg';
-import type { Claim, Decision, RequestedMode, RunFailure, RunPlan, Staged, StepRecord, StreamPlan, StreamTotals } from '../model/run.ts';
+import type {
+  Claim,
+  Decision,
+  LinkTotals,
+  RequestedMode,
+  RunFailure,
+  RunPlan,
+  Staged,
+  StepRecord,
+  StreamPlan,
+  StreamTotals,
+} from '../model/run.ts';
 import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
 import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
@@ -20,14 +31,16 @@ export interface CommitParameters {
 export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, staged, steps }: CommitParameters): Promise<void> {
   await fenced(pool, attempt, 'exclusive', async (client) => {
     const { runId, integration } = plan.claim;
-    const moves = plan.steps.query && plan.steps.upsert;
+    const moves = plan.steps.query && plan.steps.upsert && !plan.dryRun;
     if (moves) for (const stream of plan.streams) await advanceMarker(client, plan, stream);
     const totals = await streamTotals(client, plan, staged, moves);
     const links = await linkTotals(client, plan.claim);
     const drift = await readDrift(client, plan, staged);
+    // What a dry run would have come to was counted before it was taken back.
     await client.query(
       `update tidemark.sync_run
-          set outcome = 'succeeded', finished_at = now(), sealed = $2, streams = $3, links = $4, steps = steps || $5, drift = $6
+          set outcome = 'succeeded', finished_at = now(), sealed = $2, streams = coalesce(plan -> 'streams', $3), links = coalesce(plan -> 'links', $4),
+              steps = steps || $5, drift = case when plan is null then $6 else nullif(plan -> 'drift', 'null') end
         where id = $1`,
       [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps), drift && JSON.stringify(drift)],
     );
@@ -61,6 +74,7 @@ export interface FailParameters {
   readonly requestedMode: RequestedMode;
   readonly requestedAt: string;
   readonly decision: Decision | null;
+  readonly dryRun: boolean;
   readonly outcome: 'failed' | 'cancelled';
   readonly failure: RunFailure | null;
   readonly steps: Readonly<Record<string, StepRecord>>;
@@ -72,8 +86,8 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
     await client.query(`select 1 from tidemark.integration where id = $1 for no key update`, [end.integration]);
     const { rows } = await client.query<{ id: string }>(
       `insert into tidemark.sync_run
-         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, outcome, failure, requested_at, finished_at, steps, decision)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, now(), $9, $10)
+         (integration_id, workflow_id, temporal_run_id, launcher_id, requested_mode, outcome, failure, requested_at, finished_at, steps, decision, dry_run)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, now(), $9, $10, $11)
        on conflict (temporal_run_id) do update set
          outcome = case when sync_run.outcome = 'running' then excluded.outcome else sync_run.outcome end,
          failure = case when sync_run.outcome = 'running' then excluded.failure else sync_run.failure end,
@@ -91,6 +105,7 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
         end.requestedAt,
         JSON.stringify(end.steps),
         end.decision && JSON.stringify(end.decision),
+        end.dryRun,
       ],
     );
     const runId = rows[0]?.id as string;
@@ -144,7 +159,8 @@ async function advanceMarker(client: pg.ClientBase, plan: RunPlan, stream: Strea
   if (rowCount !== 1) throw staleRun(claim);
 }
 
-async function streamTotals(
+/** What the run has come to, by stream; read before its staging goes. */
+export async function streamTotals(
   client: pg.ClientBase,
   plan: RunPlan,
   staged: readonly Staged[],
@@ -196,7 +212,8 @@ async function streamTotals(
   );
 }
 
-async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<unknown> {
+/** What the run has done to links. */
+export async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<LinkTotals> {
   const { rows } = await client.query<{ added: string; removed: string; held: string; unresolved: string }>(
     `select (select count(*) from tidemark.change where run_id = $1 and kind = 'link-added') as added,
             (select count(*) from tidemark.change where run_id = $1 and kind = 'link-removed') as removed,
@@ -204,7 +221,8 @@ async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<unknown>
             (select count(*) from tidemark.unresolved_link where integration_id = $2) as unresolved`,
     [claim.runId, claim.integration],
   );
-  return Object.fromEntries(Object.entries(rows[0] ?? {}).map(([key, value]) => [key, Number(value)]));
+  const { added, removed, held, unresolved } = rows[0] ?? {};
+  return { added: Number(added), removed: Number(removed), held: Number(held), unresolved: Number(unresolved) };
 }
 
 function sealed(plan: RunPlan, staged: readonly Staged[]): boolean {

@@ -42,6 +42,7 @@ function summarise(run: StoredRun): RunSummary {
     mode: run.mode ?? null,
     outcome: run.outcome,
     reason: run.reason ?? null,
+    dryRun: run.dryRun,
     failure: run.failure ?? null,
     startedAt: run.startedAt.toISOString(),
     finishedAt: run.finishedAt?.toISOString() ?? null,

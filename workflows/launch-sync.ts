@@ -96,7 +96,9 @@ function rejectMalformed(request: LaunchRequest): void {
             ? '"streams" is not a list of names'
             : isDecision(request.mode) && !isComplete(request.decision)
               ? '"decision" lacks one of the texts digest, by and why'
-              : undefined;
+              : request.dryRun !== undefined && (typeof request.dryRun !== 'boolean' || isDecision(request.mode))
+                ? '"dryRun" is neither true nor false, or goes with a decision'
+                : undefined;
   if (problem === undefined) return;
   throw ApplicationFailure.create({
     type: 'InvalidConfiguration',
@@ -117,7 +119,7 @@ async function startRun(sync: SyncRequest): Promise<ChildWorkflowHandle<typeof s
       args: [sync],
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: `${nameRequest(sync.mode)} of ${sync.integration}`,
+      staticSummary: `${nameRequest(sync.mode)}${sync.dryRun ? ' (dry run)' : ''} of ${sync.integration}`,
       typedSearchAttributes: [
         { key: searchAttributes.integration, value: sync.integration },
         { key: searchAttributes.mode, value: sync.mode },

@@ -109,7 +109,7 @@ class Run {
     }
     const summary = await this.#timed(
       'commit',
-      plan.approval ? 'record what became of each' : `advance ${plan.streams.length} markers`,
+      plan.dryRun ? 'record what would be done' : plan.approval ? 'record what became of each' : `advance ${plan.streams.length} markers`,
       (text) => storeActivities.commit.executeWithOptions({ summary: text }, [{ plan, staged, steps: this.steps }]),
     );
     this.#step = 'done';
@@ -157,6 +157,12 @@ class Run {
     const rows = await this.#timed('lookup', 'compare with what is stored', (summary) =>
       storeActivities.lookup.executeWithOptions({ summary }, [{ plan, staged, mappingToken }]),
     );
+    if (plan.dryRun) {
+      await this.#timed('rehearse', 'write what would be written, count it, take it back', (summary) =>
+        storeActivities.rehearse.executeWithOptions({ summary }, [rows]),
+      );
+      return;
+    }
     if (plan.steps.upsert) {
       await this.#timed('upsert', 'insert and update', (summary) => storeActivities.upsert.executeWithOptions({ summary }, [rows]));
     }
@@ -202,7 +208,7 @@ function describeSuccess(run: RunSummary): string {
       `- ${name}${totals.mode === null ? '' : ` (${totals.mode})`}: ${totals.read} read, ${totals.created} created, ${totals.updated} updated, ${totals.deleted + totals.deactivated} deleted, ${totals.restored} restored, ${totals.held} held, ${totals.quarantined} quarantined`,
   );
   return [
-    `Succeeded as run ${run.id}: ${run.reason ?? ''}`,
+    `Succeeded as run ${run.id}${run.dryRun ? ', a dry run: nothing was stored' : ''}: ${run.reason ?? ''}`,
     ...streams,
     `- links: ${run.links.added} added, ${run.links.removed} removed`,
   ].join('\n');

@@ -5,6 +5,7 @@ import type { TidemarkClient } from '../client.ts';
 import { knownAddresses, openClient } from '../context.ts';
 import { tellError } from '../errors.ts';
 import { count, formatRun, humanDuration, table } from '../format.ts';
+import { formatSamples } from '../format-samples.ts';
 import { addCommand, type CommonOptions, parseCount, withConnections } from '../options.ts';
 import { print, printJson, tell } from '../output.ts';
 
@@ -73,7 +74,7 @@ function runRow(run: ListedRun): readonly string[] {
   return [
     run.id,
     run.integration,
-    run.mode ?? run.requestedMode,
+    `${run.mode ?? run.requestedMode}${run.dryRun ? ' (dry run)' : ''}`,
     run.outcome,
     run.startedAt,
     took,
@@ -93,8 +94,10 @@ async function run(id: string, { json }: CommonOptions): Promise<void> {
     throw new TidemarkFailure('InvalidConfiguration', `There is no run ${id}.`, { remedy: 'List them with "tidemark runs".' });
   const drift = await client.drift(id);
   const decided = found.decision === null ? {} : { decidedDeletions: await client.decided(id) };
-  if (json) return printJson({ ...found, heldDeletions: await client.held({ run: id }), driftExamples: drift, ...decided });
-  await print(formatRun(found));
+  const samples = found.dryRun ? await client.planSamples(id) : null;
+  const foretold = found.dryRun ? { samples: samples ?? {} } : {};
+  if (json) return printJson({ ...found, ...foretold, heldDeletions: await client.held({ run: id }), driftExamples: drift, ...decided });
+  await print([formatRun(found), ...(samples === null ? [] : [formatSamples(samples)])].join('\n\n'));
   const examples = Object.entries(drift ?? {}).flatMap(([stream, differences]) =>
     Object.entries(differences).map(([what, { objects, examples: ids }]) => [stream, what, count(objects), ids.join(' ')]),
   );

@@ -3,6 +3,7 @@ import type { LaunchRequest, RequestedMode } from '../../model/run.ts';
 import { openClient } from '../context.ts';
 import { exitCode, exitCodeOf } from '../exit-codes.ts';
 import { formatResult } from '../format.ts';
+import { formatSamples } from '../format-samples.ts';
 import { showProgress } from '../live-progress.ts';
 import { addCommand, type CommonOptions, parseNames, withConnections } from '../options.ts';
 import { print, printJson, tell } from '../output.ts';
@@ -10,6 +11,7 @@ import { print, printJson, tell } from '../output.ts';
 interface SyncOptions extends CommonOptions {
   readonly mode: RequestedMode;
   readonly streams?: readonly string[];
+  readonly dryRun?: true;
   readonly wait: boolean;
 }
 
@@ -19,7 +21,7 @@ export function addSync(program: Command): void {
       program,
       'sync <integration>',
       'sync now, and show it; exits 0 done, 1 failed or cancelled, 3 done with held deletions or quarantined records, 4 skipped',
-      'tidemark sync corp-ad --mode delta\ntidemark sync corp-ad --streams users,groups --json',
+      'tidemark sync corp-ad --mode delta\ntidemark sync corp-ad --mode complete --dry-run\ntidemark sync corp-ad --streams users,groups --json',
     ),
   )
     .addOption(
@@ -28,13 +30,14 @@ export function addSync(program: Command): void {
         .default('auto'),
     )
     .addOption(new Option('--streams <names>', 'only these streams: users,groups').argParser(parseNames))
+    .option('--dry-run', 'only show what it would create, update, delete and hold, with samples; stores nothing')
     .option('--no-wait', 'do not wait for the end; prints the workflow id')
     .action(sync);
 }
 
-async function sync(integration: string, { mode, streams, wait, json }: SyncOptions): Promise<void> {
+async function sync(integration: string, { mode, streams, dryRun, wait, json }: SyncOptions): Promise<void> {
   await using client = await openClient();
-  const request: LaunchRequest = { integration, mode, ...(streams === undefined ? {} : { streams }) };
+  const request: LaunchRequest = { integration, mode, ...(streams === undefined ? {} : { streams }), ...(dryRun ? { dryRun } : {}) };
   const launcherId = await client.startSync(request);
   if (!wait) {
     return json
@@ -55,7 +58,9 @@ async function sync(integration: string, { mode, streams, wait, json }: SyncOpti
   try {
     const result = await client.follow(launcherId, { onProgress: progress.show, signal: cancelling.signal });
     progress.end();
-    await (json ? printJson(result) : print(formatResult(result)));
+    const samples = result.run?.dryRun ? await client.planSamples(result.run.id) : null;
+    if (json) await printJson(result.run?.dryRun ? { ...result, run: { ...result.run, samples: samples ?? {} } } : result);
+    else await print([formatResult(result), ...(samples === null ? [] : [formatSamples(samples)])].join('\n\n'));
     process.exitCode = exitCodeOf(result);
   } finally {
     progress.end();

@@ -25,6 +25,7 @@ export const SyncRun = defineEntity({
     startedAt: p.datetime(),
     finishedAt: p.datetime().nullable(),
     sealed: p.boolean(),
+    dryRun: p.boolean(),
     steps: p.json().$type<Readonly<Record<string, StepRecord>>>(),
     streams: p.json().$type<Readonly<Record<string, StreamTotals>>>(),
     links: p.json().$type<Partial<LinkTotals>>(),

@@ -11,7 +11,7 @@ export async function findCovering(pool: pg.Pool, request: LaunchRequest, waitin
        from tidemark.sync_run r
        join tidemark.integration i on i.id = r.integration_id and i.config_id = r.config_id
        join tidemark.integration_config c on c.id = i.config_id
-      where r.integration_id = $1 and r.outcome = 'succeeded' and r.begun_at > $2
+      where r.integration_id = $1 and r.outcome = 'succeeded' and not r.dry_run and r.begun_at > $2
         and not exists (select 1 from unnest(coalesce($3::text[], array(select jsonb_object_keys(c.config -> 'streams')))) as wanted
                          where r.streams -> wanted ->> 'mode' is distinct from 'complete')
       order by r.id desc limit 1`,

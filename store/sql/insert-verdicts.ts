@@ -76,13 +76,13 @@ export async function insertVerdicts(
 }
 
 /** Withdraws held deletions of objects that a read has shown present and in scope, and of links that a read has shown. */
-export async function withdrawHeld(client: pg.ClientBase, attempt: StepAttempt, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+export async function withdrawHeld(client: pg.ClientBase, verdictToken: string, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
   await client.query(
     `delete from tidemark.held_deletion h
       using tidemark.staged_verdict v
       where h.integration_id = $3 and v.run_id = $1 and v.token = $2 and h.object_id = v.object_id and h.link is null
         and v.verdict in ('changed', 'restored', 'unchanged', 'quarantined')`,
-    [plan.claim.runId, attempt.token, plan.claim.integration],
+    [plan.claim.runId, verdictToken, plan.claim.integration],
   );
   await client.query(
     `delete from tidemark.held_deletion
@@ -94,6 +94,6 @@ export async function withdrawHeld(client: pg.ClientBase, attempt: StepAttempt, 
           cross join lateral (select s.source_id from tidemark.object s where s.id = h.target_id offset 0) t
           join tidemark.staged_link l on l.run_id = $1 and l.token = any($3) and l.seq = v.seq and l.kind = h.link and l.target = t.source_id
          where h.integration_id = $4 and h.link is not null))`,
-    [plan.claim.runId, attempt.token, stagedTokens(staged), plan.claim.integration],
+    [plan.claim.runId, verdictToken, stagedTokens(staged), plan.claim.integration],
   );
 }

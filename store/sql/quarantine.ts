@@ -94,7 +94,7 @@ export async function retriesAsked(pool: pg.Pool, integration: string, streams: 
 
 /**
  * The quarantined items that were asked to be tried again and that this run has not read anyway. They are marked as this run's, so that an
- * item asked for once more while it runs is left to the next one.
+ * item asked for once more while it runs is left to the next one. A dry run leaves the marks alone.
  */
 export async function takeRetries(
   client: pg.ClientBase,
@@ -103,10 +103,11 @@ export async function takeRetries(
 ): Promise<readonly { readonly stream: string; readonly source_id: string }[]> {
   const { runId, integration } = plan.claim;
   const streams = plan.streams.map(({ stream }) => stream);
-  await client.query(
-    `update tidemark.quarantine set retry_run_id = $1 where integration_id = $2 and stream = any($3) and retry_asked_at is not null`,
-    [runId, integration, streams],
-  );
+  if (!plan.dryRun)
+    await client.query(
+      `update tidemark.quarantine set retry_run_id = $1 where integration_id = $2 and stream = any($3) and retry_asked_at is not null`,
+      [runId, integration, streams],
+    );
   const { rows } = await client.query<{ stream: string; source_id: string }>(
     `select q.stream, q.source_id
        from tidemark.quarantine q

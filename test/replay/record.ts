@@ -86,6 +86,13 @@ it('complete, delta with news, empty delta, auto', async () => {
   await recordRun('sync-delta-empty', integration);
 });
 
+it('dry run', async () => {
+  const integration = 'dry';
+  await integrate(integration);
+  expect(await tidemark.sync({ integration, mode: 'auto', dryRun: true })).toMatchObject({ outcome: 'succeeded', run: { dryRun: true } });
+  await recordRun('sync-dry-run', integration);
+});
+
 it('delta and auto that meet a running complete, and a delta', async () => {
   const integration = 'busy';
   const source = await integrate(integration);

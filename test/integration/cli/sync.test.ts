@@ -113,6 +113,26 @@ describe('a domain, from the command line', () => {
     });
   });
 
+  it('a dry run shows what it would do, with samples, and does nothing', async () => {
+    const gone = await rowsOf<StoredObject>('objects', id, '--stream', 'users');
+    await command.store.pool.query(`update tidemark.object set attributes = '{}', source_hash = null where source_id = $1`, [
+      gone[0]?.sourceId,
+    ]);
+    const { stdout, code } = await command.run('sync', id, '--mode', 'complete', '--dry-run');
+    expect(stdout).toContain('dry run: this is what it would have done');
+    expect(stdout).toMatch(new RegExp(`Would be updated, up to 10 a stream:\\n {2}users ${gone[0]?.sourceId} `));
+    expect(code).toBe(0);
+    const [run] = await rowsOf<{ id: string; dryRun: boolean }>('runs', id, '--limit', '1');
+    expect(run?.dryRun).toBe(true);
+    expect(JSON.parse((await command.run('run', run?.id ?? '', '--json')).stdout)).toMatchObject({
+      streams: { users: { updated: 1 } },
+      samples: { updated: [{ stream: 'users', sourceId: gone[0]?.sourceId, before: { attributes: {} } }] },
+    });
+    expect((await command.run('status')).stdout).not.toContain(`run ${run?.id} `);
+    const { stdout: real } = await command.run('sync', id, '--mode', 'complete', '--json');
+    expect(JSON.parse(real)).toMatchObject({ run: { dryRun: false, streams: { users: { updated: 1 } } } });
+  });
+
   it('Ctrl-C cancels a sync that waits for a worker, and it is told so', async () => {
     worker.signal('SIGTERM');
     await worker.ended;

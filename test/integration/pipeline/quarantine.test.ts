@@ -163,11 +163,16 @@ describe('a quarantined record', () => {
     const { id, source } = await integrate('remapped', strict);
     source.put('users', 'u1', { ...person(1), enabled: 'yes' }, { manager: [] });
     await client.sync({ integration: id, mode: 'auto' });
+    // The record itself is behind the marker, so that only the mapping can bring it back.
+    for (const user of ['u2', 'u3']) {
+      source.put('users', user, { ...person(2), enabled: true }, { manager: [] });
+      await client.sync({ integration: id, mode: 'delta' });
+    }
     expect(Object.keys(await reasons(id))).toEqual(['u1']);
-    await configure(id, `{ mapping: { active: 'source.enabled == "yes"' } }`);
+    await configure(id, `{ mapping: { active: 'source.enabled == true || source.enabled == "yes"' } }`);
     await client.sync({ integration: id, mode: 'delta' });
     expect(await reasons(id)).toEqual({});
-    expect(await ids(id)).toEqual(['u1']);
+    expect(await ids(id)).toContain('u1');
   });
 
   it('is read again by id when it is asked for, never taken from what was read before', async () => {

@@ -24,6 +24,7 @@ const run: RunSummary = {
   requestedMode: 'auto',
   mode: 'delta',
   outcome: 'succeeded',
+  dryRun: false,
   reason: 'changes since the stored marker',
   failure: null,
   startedAt: '2026-01-01T00:00:00.000Z',
