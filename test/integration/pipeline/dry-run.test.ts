@@ -232,8 +232,7 @@ describe('a dry run', () => {
     expect(await findCovering(tidemark.store.pool, request, new Date(0))).toBeNull();
     const [status] = (await client.status()).filter(({ integration }) => integration === id);
     expect(status).toMatchObject({ lastRun: null, lastSuccess: null });
-    const { rows } = await tidemark.store.pool.query(`select 1 from tidemark.feed_entry where integration_id = $1`, [id]);
-    expect(rows).toEqual([]);
+    for await (const change of client.changes()) expect(change.integration).not.toBe(id);
     const { run } = await client.sync(request);
     expect(await findCovering(tidemark.store.pool, request, new Date(0))).toBe(run?.id);
   });
