@@ -25,14 +25,14 @@ export interface ListedRun extends RunSummary {
 /** Runs that one is compared with. */
 const comparedRuns = 20;
 
-/** Puts each run beside the last ones of its integration and mode that succeeded before it. */
+/** Puts each run beside the last ones of its integration and mode, dry or not, that succeeded before it. */
 export async function withTrends(store: Store, runs: readonly RunSummary[], now = Date.now()): Promise<readonly ListedRun[]> {
   const { rows } = await store.pool.query<{ id: string; runs: number; median: number | null }>(
     `select r.id, count(p.ms)::int as runs, percentile_cont(0.5) within group (order by p.ms) as median
        from tidemark.sync_run r
        cross join lateral (
          select extract(epoch from b.finished_at - b.started_at)::float8 * 1000 as ms from tidemark.sync_run b
-          where b.integration_id = r.integration_id and b.id < r.id and b.mode = r.mode and b.outcome = 'succeeded'
+          where b.integration_id = r.integration_id and b.id < r.id and b.mode = r.mode and b.dry_run = r.dry_run and b.outcome = 'succeeded'
           order by b.id desc limit ${comparedRuns}) p
       where r.id = any($1::bigint[]) group by r.id`,
     [runs.map(({ id }) => id)],

@@ -84,6 +84,7 @@ export async function commit(pool: pg.Pool, claim: Claim): Promise<void> {
     steps: { query: true, transform: true, lookup: true, upsert: true, membership: true, cleanup: true },
     skipped: {},
     retries: false,
+    dryRun: false,
   };
   await commitRun(pool, await startAttempt(pool, claim, 'commit', open), { plan, staged: [], steps: {} });
 }
@@ -100,6 +101,7 @@ export async function fail(pool: pg.Pool, claim: Claim, outcome: 'failed' | 'can
     outcome,
     failure: null,
     decision: null,
+    dryRun: false,
     steps: {},
   });
 }
