@@ -9,7 +9,7 @@ import { isoFromGeneralizedTime } from './directory-time.ts';
 import { parseExtendedDn } from './distinguished-name.ts';
 import { buffers, values } from './entry.ts';
 import type { PrimaryGroups } from './primary-groups.ts';
-import { parseRange, readRest } from './ranged-values.ts';
+import { parseRange, readRest, withoutRange } from './ranged-values.ts';
 import type { AttributeDefinition, SchemaView, ValueForm } from './schema.ts';
 import type { StreamPlan } from './streams.ts';
 
@@ -68,11 +68,10 @@ export function entryReader(options: {
     ({ from, attribute }) => from === 'attribute' && schema.get(attribute.toLowerCase())?.single === false,
   );
   const singleLinks = plan.links.filter((rule) => !multiLinks.includes(rule));
+  const isList = (name: string): boolean => multiLinks.some(({ attribute }) => attribute.toLowerCase() === name.toLowerCase());
   const attributes = [
     ...new Set([
-      ...[...outputs.values()]
-        .map(({ definition }) => definition.name)
-        .filter((name) => !multiLinks.some(({ attribute }) => attribute === name)),
+      ...[...outputs.values()].map(({ definition }) => definition.name).filter((name) => !isList(name)),
       ...singleLinks.flatMap(({ attribute }) => linkNeeds[attribute] ?? [attribute]),
       // Asked for by range: a server that caps the values of an attribute otherwise may answer with an empty list under the plain name.
       ...multiLinks.map(({ attribute }) => `${attribute};range=0-${memberRange - 1}`),
@@ -91,10 +90,23 @@ export function entryReader(options: {
       if (range !== undefined && range.last !== '*') {
         const rest = await readRest(connection, parseExtendedDn(entry.name), attribute, range.last + 1, memberRange);
         if (rest === undefined) return undefined;
-        for (const value of rest) collected.push(value);
+        for (const value of rest) collected.push(String(value));
       }
     }
     return collected.map((value) => targetId(value, connection.host));
+  }
+
+  /** Windows caps the values of an attribute (MaxValRange) although no range was asked for, and says so in the attribute's description. */
+  async function allValues(entry: SearchEntry, type: string, first: readonly Buffer[]): Promise<readonly Buffer[]> {
+    const range = parseRange(type);
+    if (range === undefined || range.last === '*') return first;
+    const name = withoutRange(type);
+    const rest = await readRest(connection, parseExtendedDn(entry.name), name, range.last + 1, memberRange);
+    if (rest !== undefined) return [...first, ...rest];
+    throw new TidemarkFailure('ListingIncomplete', `${connection.host} stopped in the middle of the values of ${name}`, {
+      stream: plan.name,
+      remedy: 'The object or the rights of the account changed during the read: the run is made again.',
+    });
   }
 
   return {
@@ -106,9 +118,11 @@ export function entryReader(options: {
       const id = guid ?? '';
       const content: Record<string, SourceValue> = {};
       for (const { type, parsedBuffers } of entry.attributes) {
-        const output = outputs.get(type.toLowerCase());
-        if (output === undefined || parsedBuffers.length === 0) continue;
-        const value = output.definition.name === 'distinguishedName' ? dn : sourceValue(parsedBuffers, output.definition);
+        const attribute = withoutRange(type).toLowerCase();
+        const output = outputs.get(attribute);
+        if (output === undefined || parsedBuffers.length === 0 || isList(attribute)) continue;
+        const raw = await allValues(entry, type, parsedBuffers);
+        const value = output.definition.name === 'distinguishedName' ? dn : sourceValue(raw, output.definition);
         for (const name of output.names) content[name] = value;
       }
       const links: Record<string, readonly string[]> = {};

@@ -8,6 +8,11 @@ export interface ValueRange {
   readonly last: number | '*';
 }
 
+/** The name in an attribute description, without its range. */
+export function withoutRange(description: string): string {
+  return description.replace(/;range=\d+-(?:\d+|\*)/i, '');
+}
+
 /** The range in an attribute description such as `member;range=0-1499` ([MS-ADTS] 3.1.1.3.1.3.3), or `undefined` if it has none. */
 export function parseRange(description: string): ValueRange | undefined {
   const match = /;range=(\d+)-(\d+|\*)(?:;|$)/i.exec(description);
@@ -27,8 +32,8 @@ export async function readRest(
   attribute: string,
   start: number,
   step: number,
-): Promise<readonly string[] | undefined> {
-  const collected: string[] = [];
+): Promise<readonly Buffer[] | undefined> {
+  const collected: Buffer[] = [];
   let next: number | '*' = start;
   while (next !== '*') {
     const [entry] = await connection.search(
@@ -37,13 +42,13 @@ export async function readRest(
         scope: 'base',
         attributes: [`${attribute};range=${next}-${next + step - 1}`],
         controls: [domainScope(), extendedDn()],
-        what: 'a long list of members',
+        what: `the rest of ${attribute}`,
       },
       'empty',
     );
     const answer = entry?.attributes.find(({ type }) => parseRange(type) !== undefined);
     if (answer === undefined) return undefined;
-    for (const value of answer.parsedBuffers) collected.push(value.toString('utf8'));
+    for (const value of answer.parsedBuffers) collected.push(value);
     const last = parseRange(answer.type)?.last ?? '*';
     next = last === '*' ? '*' : last + 1;
   }
