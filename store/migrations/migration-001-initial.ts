@@ -269,6 +269,13 @@ export class Migration001Initial extends Migration {
     $$`);
     this.addSql(`comment on function tidemark.differing is 'The entries of a that b does not have with the same value.'`);
 
+    // With settings of its own: where the planner takes a run for small, it sorts the whole rest of it for each page.
+    this.addSql(`create function tidemark.change_page(of_run bigint, after_change bigint, last_change bigint, page_size int) returns setof tidemark.change
+      language sql stable set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+      select c.* from tidemark.change c where c.run_id = of_run and c.id > after_change and c.id <= last_change order by c.run_id, c.id limit page_size
+    $$`);
+    this.addSql(`comment on function tidemark.change_page is 'A page of the change rows of one run, in the order of their ids.'`);
+
     this.addSql(`create view tidemark.accounts as
       select o.id, o.integration_id as integration, o.source_id, o.key,
              o.attributes ->> 'userName' as user_name,

@@ -85,7 +85,7 @@ export async function* readChanges(client: pg.Pool | pg.ClientBase, after?: stri
 async function changesOf(client: pg.Pool | pg.ClientBase, entry: Entry, after: string): Promise<readonly ChangeRow[]> {
   const { rows } = await client.query<ChangeRow>(
     `select c.id, c.kind, o.stream, o.source_id, c.before, c.after, c.link, t.stream as target_stream, t.source_id as target_source_id, c.at
-       from (select s.* from tidemark.change s where s.run_id = $1 and s.id > $2 and s.id <= $3 order by s.id limit ${pageSize}) c
+       from tidemark.change_page($1, $2, $3, ${pageSize}) c
        left join lateral (select s.stream, s.source_id from tidemark.object s where s.id = c.object_id offset 0) o on true
        left join lateral (select s.stream, s.source_id from tidemark.object s where s.id = c.target_id offset 0) t on true
       order by c.id`,

@@ -134,7 +134,7 @@ describe('maintain', () => {
     for (let n = 5; n < 12; n++) source.put('users', `u${n}`, { uid: `user${n}`, cn: `User ${n}` }, { manager: [] });
     const launcher = await tidemark.launch({ integration: id, mode: 'delta' });
     await gate.reached;
-    const [claim] = await query(`select run_epoch, claimed_by, claimed_run from tidemark.integration where id = $1`, id);
+    const [claim] = await query(`select run_epoch, claimed_by, claimed_run, step_tokens from tidemark.integration where id = $1`, id);
     const runId = claim?.claimed_run as string;
     await eventually('staged rows', async () => (await staged(runId)) > 0);
     expect(await maintain()).toMatchObject({ closedRuns: 0, stagedRows: 0 });
@@ -151,10 +151,12 @@ describe('maintain', () => {
     expect((await collect(readChanges(tidemark.store.pool, after))).map(({ run }) => run)).toEqual(Array(4).fill(runId));
     expect((await runsOf(id)).at(-1)).toMatchObject({ id: runId, outcome: 'failed', failure: { type: 'Terminated' } });
     expect(await staged(runId)).toBe(0);
+    const [step, token] = Object.entries(claim?.step_tokens as Record<string, string>).find(([name]) => name === 'query/users') ?? ['', ''];
+    expect(token).not.toBe('');
     const zombie = {
       claim: { integration: id, runId, epoch: claim?.run_epoch as string, temporalRunId: claim?.claimed_by as string },
-      step: 'query/users',
-      token: 'x',
+      step,
+      token,
     };
     await expect(fenced(tidemark.store.pool, zombie, 'shared', async () => undefined)).rejects.toMatchObject({ type: 'StaleRun' });
     gate.open();
