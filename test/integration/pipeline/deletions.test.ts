@@ -178,8 +178,10 @@ describe('a held plan', () => {
 
 describe('an approval', () => {
   it('removes exactly what the plan holds, moves no marker, and is recorded with who, why and what became of each row', async () => {
-    const { id, plan } = await withHeldUsers('approve');
+    const { id, source, plan } = await withHeldUsers('approve');
     const before = await positionsOf(id);
+    // A change that the approval must leave to the next delta.
+    source.put('users', 'u1', { uid: 'user1', cn: 'Renamed' }, { manager: [] });
     const ending = await decide('approve', id, plan.digest);
     expect(ending).toMatchObject({
       outcome: 'succeeded',
@@ -201,6 +203,7 @@ describe('an approval', () => {
       [ending.run?.id],
     );
     expect(rows.map((row) => row.source_id)).toEqual(['u4', 'u5', 'u6']);
+    expect((await tidemark.sync({ integration: id, mode: 'delta' })).run?.streams.users).toMatchObject({ updated: 1 });
     const { rows: parked } = await tidemark.store.pool.query(
       `select target from tidemark.unresolved_link where integration_id = $1 order by 1`,
       [id],
@@ -393,6 +396,7 @@ describe('a refusal', () => {
       'g1 u5': 'declined',
       'g1 u6': 'declined',
     });
+    expect(await showPlans(tidemark.store.pool, id)).toEqual([]);
     expect(await membersOf(id)).toHaveLength(6);
     await tidemark.sync({ integration: id, mode: 'complete' });
     expect(await planOf(id)).toMatchObject({ what: 'members', rows: 3 });
