@@ -29,6 +29,7 @@ export type {
 } from './connectors/connector.ts';
 export { type ConnectorRegistry, connectorRegistry } from './connectors/registry.ts';
 export type { SecretReference } from './model/config/types.ts';
+export type { Explanation } from './model/explanation.ts';
 export { type FailureDetails, type FailureType, isTidemarkFailure, TidemarkFailure } from './model/failure.ts';
 export type { Found, Item } from './model/item.ts';
 export type { MaintenanceRequest, MaintenanceResult } from './model/maintenance.ts';

@@ -6,6 +6,7 @@ import { commit } from './commit.ts';
 import { decline } from './decline.ts';
 import type { Dependencies } from './dependencies.ts';
 import { describeIntegration } from './describe-integration.ts';
+import { explain } from './explain.ts';
 import { fail } from './fail.ts';
 import { lookup } from './lookup.ts';
 import { closeAbandonedRuns, expireChanges, purgeObjects, removeLeftovers, removeRuns } from './maintenance.ts';
@@ -37,6 +38,7 @@ export function createActivities(deps: Dependencies) {
     cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),
     describeIntegration: describeIntegration(deps),
+    explain: explain(deps),
     closeAbandonedRuns: closeAbandonedRuns(deps),
     removeLeftovers: removeLeftovers(deps),
     expireChanges: expireChanges(deps),

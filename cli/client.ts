@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { Client, Connection, type ConnectionOptions, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { Explanation } from '../model/explanation.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { nameRequest } from '../model/requests.ts';
 import type { Decision, DecisionMode, LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
 import { currentConfigurations } from '../store/apply-configuration.ts';
+import { askExplanation, type ExplainAnswer, takeExplanation } from '../store/explain-requests.ts';
 import { type FollowChangesOptions, followChanges } from '../store/follow-changes.ts';
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
@@ -299,6 +301,59 @@ export class TidemarkClient implements AsyncDisposable {
       asked.some((one) => one.stream === row.stream && one.sourceId === row.sourceId),
     );
     return { tried: asked.length, released: asked.length - left.length, left, sync };
+  }
+
+  /**
+   * One object's story: what the source says of it now, what is stored, and why it stands as it does. `key`: source id, look-up key (DN), or
+   * user name or e-mail if unique. A worker asks the source. Fails with `InvalidConfiguration` for a key that fits nothing or several.
+   */
+  async explain(integration: string, stream: string, key: string): Promise<Explanation> {
+    await this.#requireStreams(integration, [stream]);
+    await this.#connection.ensureConnected();
+    const taskQueue = (await currentConfigurations(this.#store)).get(integration)?.taskQueue;
+    const request = await askExplanation(this.#store.pool, { integration, stream, key });
+    let answer: ExplainAnswer | null = null;
+    try {
+      await this.#temporal.workflow.execute('explainObject', {
+        workflowId: `explain/${integration}/${request}`,
+        taskQueue: this.#taskQueue,
+        args: [{ request, ...(taskQueue === undefined ? {} : { sourceTaskQueue: taskQueue }) }],
+        workflowExecutionTimeout: '2 minutes',
+        typedSearchAttributes: [{ key: searchAttributes.integration, value: integration }],
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      throw new TidemarkFailure(
+        'SourceUnavailable',
+        `No worker could answer for ${integration}: ${error.cause?.message ?? error.message}`,
+        {
+          integration,
+          stream,
+          remedy: `Is one running on the task queue ${taskQueue ?? this.#taskQueue}? Start it with "tidemark worker".`,
+        },
+      );
+    } finally {
+      answer = await takeExplanation(this.#store.pool, request);
+    }
+    if (answer?.outcome === 'explained') return answer.explanation;
+    const where = `stream ${stream} of ${integration}`;
+    if (answer?.outcome === 'ambiguous') {
+      throw new TidemarkFailure('InvalidConfiguration', `${key} fits ${answer.ids.length} objects in ${where}.`, {
+        integration,
+        stream,
+        remedy: `Name one by its source id: ${answer.ids.join(', ')}.`,
+      });
+    }
+    const reason = answer === null ? 'the answer is gone' : answer.reason.replace(/[.]$/, '');
+    throw new TidemarkFailure(
+      'InvalidConfiguration',
+      `Nothing is known of ${key} in ${where}: nothing is stored under it, and as a source id: ${reason}.`,
+      {
+        integration,
+        stream,
+        remedy: 'Correct it; what was never in scope can only be found by its source id.',
+      },
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { addApply } from './commands/apply.ts';
 import { addChanges } from './commands/changes.ts';
 import { addCheck } from './commands/check.ts';
 import { addDeletions } from './commands/deletions.ts';
+import { addExplain } from './commands/explain.ts';
 import { addInit } from './commands/init.ts';
 import { addMarker } from './commands/marker.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -56,6 +57,7 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done with held deletio
     addDeletions,
     addMarker,
     addQuarantine,
+    addExplain,
   ])
     add(program);
   return program;
