@@ -53,7 +53,9 @@ export interface SambaServer extends AsyncDisposable {
   readonly directory: string;
   /** Stops the server and keeps its data. */
   stop(): Promise<void>;
-  /** Starts it after {@link SambaServer.stop}, or anew. */
+  /** `kill -9` of all its processes at once. */
+  kill(): Promise<void>;
+  /** Starts it after {@link SambaServer.stop} or {@link SambaServer.kill}, or anew. */
   restart(): Promise<void>;
   /** A client that has signed in as administrator. */
   client(): Promise<Client>;
@@ -163,7 +165,7 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
   async function stop(): Promise<void> {
     const child = server;
     server = undefined;
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.kill('SIGTERM');
     await ended;
@@ -184,6 +186,13 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
     address,
     directory,
     stop,
+    async kill() {
+      const child = server;
+      if (child?.pid === undefined) return;
+      const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      for (const pid of await processTree(child.pid)) process.kill(pid, 'SIGKILL');
+      await ended;
+    },
     async restart() {
       await stop();
       await start();
@@ -227,6 +236,16 @@ function netbiosName(baseDn: string): string {
 /** A command as it is run in a namespace: `ip` becomes the command, so signals and standard input reach it. */
 function within(network: NetworkPlace | undefined, command: string, parameters: readonly string[]): [string, string[]] {
   return network === undefined ? [command, [...parameters]] : ['ip', ['netns', 'exec', network.namespace, command, ...parameters]];
+/** A process and all that descend from it, itself first. */
+async function processTree(root: number): Promise<readonly number[]> {
+  const { stdout } = await run('ps', ['-e', '-o', 'pid=,ppid=']);
+  const processes = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [pid: number, parent: number]);
+  const tree = [root];
+  for (const pid of tree) tree.push(...processes.filter(([, parent]) => parent === pid).map(([child]) => child));
+  return tree;
 }
 
 /** A loopback address on which nothing serves LDAP. All of 127.0.0.0/8 is loopback on Linux. */

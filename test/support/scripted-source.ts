@@ -4,7 +4,7 @@ import { TidemarkFailure } from '../../model/failure.ts';
 import type { Found, Item, ItemLinks, SourceAttributes } from '../../model/item.ts';
 import type { Marker } from '../../model/marker.ts';
 
-interface Entry {
+export interface Entry {
   readonly stream: string;
   readonly attributes: SourceAttributes;
   readonly links: ItemLinks;
@@ -135,7 +135,8 @@ export function scriptedConnector(sources: ReadonlyMap<string, ScriptedSource>):
   };
 }
 
-function declare(name: string, block: StreamSettings | undefined): StreamDeclaration {
+/** The streams of scripted sources. */
+export function declare(name: string, block: StreamSettings | undefined): StreamDeclaration {
   return {
     name,
     delta: 'full',

@@ -98,7 +98,8 @@ export async function startTidemark(connectors: readonly Connector[], intercepto
   }
 }
 
-function endingOf(cause: unknown): Ending {
+/** What the failure of a launcher says of its request. */
+export function endingOf(cause: unknown): Ending {
   if (cause instanceof CancelledFailure) return { outcome: 'cancelled' };
   if (!(cause instanceof ApplicationFailure)) return { outcome: 'terminated' };
   const run = (cause.details?.[0] as { run?: RunSummary } | undefined)?.run;

@@ -24,6 +24,8 @@ export interface Postgres {
   /** `postgres://` address of the database `tidemark`, password included: not for logs. */
   readonly url: string;
   readonly port: number;
+  /** The server's first process. */
+  readonly pid: number;
   /** Settles, with the reason, when the server has ended for whatever cause. */
   readonly ended: Promise<string>;
   /** Fast shutdown: open transactions are rolled back, everything committed is on disk. */
@@ -72,7 +74,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
       });
       await recordOwner(dataDir);
       options.log.debug('embedded PostgreSQL is ready', { port, dataDir, pid: server.pid });
-      return { url, port, ended: server.ended, stop: () => server.stop() };
+      return { url, port, pid: server.pid, ended: server.ended, stop: () => server.stop() };
     }
     await server.stop();
     const said = server.lastLines().join('\n');

@@ -27,6 +27,7 @@ export interface Temporal {
   /** `127.0.0.1:<port>`, namespace `default`. */
   readonly address: string;
   readonly uiUrl?: string;
+  readonly pid: number;
   /** Settles, with the reason, when the server has ended for whatever cause. */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
@@ -56,6 +57,7 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
       return {
         address: `127.0.0.1:${port}`,
         ...(uiPort === undefined ? {} : { uiUrl: `http://127.0.0.1:${uiPort}` }),
+        pid: server.pid,
         ended: server.ended,
         stop: () => server.stop(),
       };

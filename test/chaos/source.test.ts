@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type ChaosMachine, startChaosMachine } from '../support/chaos-machine.ts';
+import { type Crew, expectWhole, musterCrew, report, rounds, seed, syncAll } from '../support/chaos-rounds.ts';
+import type { Exchange } from '../support/chaos-source.ts';
+
+/** Where the connection is cut, by the name of the integration that it happens to; a listing that is shorter is cut before its end. */
+const places: Readonly<Record<string, Pick<Exchange, 'request' | 'stream' | 'page'>>> = {
+  position: { request: 'position', stream: '', page: 0 },
+  'users-0': { request: 'list', stream: 'users', page: 0 },
+  'users-1': { request: 'list', stream: 'users', page: 1 },
+  'users-2': { request: 'list', stream: 'users', page: 2 },
+  'users-3': { request: 'list', stream: 'users', page: 3 },
+  'users-end': { request: 'list', stream: 'users', page: 4 },
+  'groups-0': { request: 'list', stream: 'groups', page: 0 },
+  'groups-end': { request: 'list', stream: 'groups', page: 1 },
+  'ids-of-users': { request: 'ids', stream: 'users', page: 0 },
+};
+
+describe(`the connection to the source cut on each page, ${rounds} rounds, TIDEMARK_SEED=${seed}`, () => {
+  let machine: ChaosMachine;
+  let crew: Crew;
+  beforeAll(async () => {
+    machine = await startChaosMachine({ temporalCli: inject('temporalCli') });
+    crew = await musterCrew(machine, 'cut', Object.keys(places));
+    await machine.startWorker(crew.taskQueue, crew.server);
+    await syncAll(machine, crew, 'complete');
+  });
+  afterAll(() => machine?.[Symbol.asyncDispose]());
+
+  it.each(['complete', 'delta'] as const)(
+    'of a %s sync: it is read again, and nothing is taken for absent',
+    async (mode) => {
+      let cuts = 0;
+      for (let round = 0; round < rounds; round += 1) {
+        await crew.change();
+        // Cut twice in the same place: the second attempt must not be trusted either.
+        const left = new Map(crew.integrations.map(({ id }) => [id, 2]));
+        crew.server.cut = ({ reader, request, stream, page, last }) => {
+          const place = places[reader.slice('cut-'.length)];
+          const wanted = left.get(reader) ?? 0;
+          if (wanted === 0 || place?.request !== request || (place.stream !== '' && place.stream !== stream)) return false;
+          if (page < place.page && !last) return false;
+          left.set(reader, wanted - 1);
+          cuts += 1;
+          return true;
+        };
+        const endings = await syncAll(machine, crew, mode);
+        expect(endings.map(({ outcome, failure }) => failure ?? outcome)).toEqual(crew.integrations.map(() => 'succeeded'));
+        crew.server.cut = () => false;
+        await expectWhole(machine, crew);
+      }
+      // In a delta nothing of the users need be in doubt.
+      expect(cuts).toBeGreaterThanOrEqual(rounds * 2 * (crew.integrations.length - 1));
+      report(`connection cut on each page of a ${mode} sync`, { rounds, faults: cuts, runsHit: rounds * crew.integrations.length });
+    },
+    rounds * 300_000,
+  );
+});
