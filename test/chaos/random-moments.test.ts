@@ -28,13 +28,13 @@ interface Fault {
 
 const fault: fc.Arbitrary<Fault> = fc.record({
   kind: fc.constantFrom(...kinds),
-  afterMs: fc.integer({ min: 0, max: 1_500 }),
+  afterMs: fc.integer({ min: 0, max: 3_000 }),
   forMs: fc.integer({ min: 0, max: 2_000 }),
   victim: fc.nat({ max: 3 }),
 });
 
 /** Faults between one look at everything and the next. */
-const episodeLength = 10;
+const episodeLength = 5;
 
 describe(`faults at ${moments} random moments, TIDEMARK_SEED=${seed}`, () => {
   let machine: ChaosMachine;

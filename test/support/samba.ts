@@ -236,6 +236,8 @@ function netbiosName(baseDn: string): string {
 /** A command as it is run in a namespace: `ip` becomes the command, so signals and standard input reach it. */
 function within(network: NetworkPlace | undefined, command: string, parameters: readonly string[]): [string, string[]] {
   return network === undefined ? [command, [...parameters]] : ['ip', ['netns', 'exec', network.namespace, command, ...parameters]];
+}
+
 /** A process and all that descend from it, itself first. */
 async function processTree(root: number): Promise<readonly number[]> {
   const { stdout } = await run('ps', ['-e', '-o', 'pid=,ppid=']);
