@@ -1,6 +1,18 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ChaosMachine, startChaosMachine } from '../support/chaos-machine.ts';
-import { type Crew, expectWhole, holdInEveryStep, musterCrew, report, rounds, seed, steps, syncAll } from '../support/chaos-rounds.ts';
+import {
+  type Crew,
+  expectWhole,
+  holdInEveryStep,
+  integrate,
+  musterCrew,
+  report,
+  rounds,
+  seed,
+  smallSteps,
+  steps,
+  syncAll,
+} from '../support/chaos-rounds.ts';
 
 const faults = {
   PostgreSQL: { kill: (machine: ChaosMachine) => machine.killPostgres(), restart: (machine: ChaosMachine) => machine.restartPostgres() },
@@ -35,4 +47,33 @@ describe(`kill -9 of a server in every step, ${rounds} rounds, TIDEMARK_SEED=${s
     },
     rounds * 300_000,
   );
+
+  it('of PostgreSQL inside the last step that applies anything: what was staged for it is gone, and the run reads again', async () => {
+    const base = await musterCrew(machine, 'last-step', ['membership']);
+    const { source } = base.server;
+    const last: Crew = {
+      ...base,
+      // Cleanup would look whether what was staged is still there.
+      block: (id) => ({ ...base.block(id), steps: { ...smallSteps, cleanup: { enabled: false } } }),
+      change: async () => {
+        source.put('groups', 'g0', { cn: 'Group 0' }, { member: ['u2', 'u3'] });
+        // Deltas read again from the very last change on: the group's must not be that one.
+        source.put('users', 'u1', { uid: 'user1', cn: 'Changed after it' }, { manager: ['u0'] });
+      },
+    };
+    await integrate(machine, last);
+    await machine.startWorker(last.taskQueue, last.server);
+    await syncAll(machine, last, 'complete');
+    await last.change();
+    const [integration = ''] = last.integrations.map(({ id }) => id);
+    // The first transaction takes the right to write, the second looks at the limits, then the lists are applied.
+    const hold = last.server.hold(integration, { step: 'membership', point: 'committed', nth: 2 });
+    const launcher = await machine.launch(last.taskQueue, { integration, mode: 'delta' });
+    await hold.reached;
+    await machine.killPostgres();
+    await machine.restartPostgres();
+    hold.release();
+    expect((await machine.ending(launcher)).outcome).toBe('succeeded');
+    await expectWhole(machine, last);
+  });
 });

@@ -33,10 +33,11 @@ describe(`workers killed and frozen in every step, ${rounds} rounds, TIDEMARK_SE
   /** The attempts that a worker was held in have ended, one way or another. */
   function zombiesOver({ server }: Crew, held: HeldRuns) {
     const attempts = new Set(held.at.map(({ worker, attempt }) => `${worker} ${attempt}`));
-    return eventually('the end of the frozen attempts', async () => {
-      const over = server.over.filter(({ worker, attempt }) => attempts.has(`${worker} ${attempt}`));
-      return over.length === attempts.size ? over : undefined;
-    });
+    const over = async () => {
+      const found = server.over.filter(({ worker, attempt }) => attempts.has(`${worker} ${attempt}`));
+      return found.length === attempts.size ? found : undefined;
+    };
+    return eventually('the end of the frozen attempts', over, 180_000);
   }
 
   it.concurrent(
@@ -60,7 +61,7 @@ describe(`workers killed and frozen in every step, ${rounds} rounds, TIDEMARK_SE
   );
 
   it.concurrent(
-    'frozen until another one has carried its runs to their end: it writes nothing when it wakes up',
+    'frozen until another one has taken over its steps: it writes nothing when it wakes up',
     async () => {
       const { crew, worker } = await start('retried');
       let zombie = worker;
@@ -70,10 +71,14 @@ describe(`workers killed and frozen in every step, ${rounds} rounds, TIDEMARK_SE
         const survivor = await machine.startWorker(crew.taskQueue, crew.server);
         zombie.freeze();
         held.release();
-        await crew.change();
-        expect((await held.endings()).map(({ outcome, failure }) => failure ?? outcome)).toEqual(steps.map(() => 'succeeded'));
+        // The next attempt has taken the right to write, and has everything before it, when the zombie wakes up.
+        const successors = crew.integrations.map(({ id, step }) => crew.server.hold(id, { step, point: 'committed', nth: 1 }));
+        await Promise.all(successors.map(({ reached }) => reached));
         zombie.thaw();
         results.push(...(await zombiesOver(crew, held)).map(({ result = '' }) => result));
+        await crew.change();
+        for (const successor of successors) successor.release();
+        expect((await held.endings()).map(({ outcome, failure }) => failure ?? outcome)).toEqual(steps.map(() => 'succeeded'));
         await expectWhole(machine, crew);
         await zombie.kill();
         zombie = survivor;

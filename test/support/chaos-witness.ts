@@ -118,11 +118,11 @@ interface Replica {
  */
 export async function brokenFeed(pool: pg.Pool, integration: string): Promise<readonly string[]> {
   const { rows } = await pool.query<ChangeRow>(
-    `select c.id, c.run_id as run, r.feed_position is not null as published, c.object_id as object, c.kind, c.before, c.after, c.link, c.target_id as target
+    `select c.id, c.run_id as run, e.position is not null as published, c.object_id as object, c.kind, c.before, c.after, c.link, c.target_id as target
        from tidemark.change c
        join tidemark.object o on o.id = c.object_id and o.integration_id = $1
-       join tidemark.sync_run r on r.id = c.run_id
-      order by r.feed_position nulls last, c.id`,
+       left join tidemark.feed_entry e on e.run_id = c.run_id and c.id > e.after_change and c.id <= e.last_change
+      order by e.position nulls last, c.id`,
     [integration],
   );
   const found: string[] = [];
