@@ -16,7 +16,11 @@ async function announce(point: Announcement['point'], result?: string): Promise<
   const place = here.getStore();
   if (place === undefined) return;
   const body = JSON.stringify({ ...place, point, ...(result === undefined ? {} : { result }) } satisfies Announcement);
-  await fetch(`${CHAOS_URL}/at`, { method: 'POST', body }).catch(() => process.exit(1));
+  const post = () => fetch(`${CHAOS_URL}/at`, { method: 'POST', body });
+  // After a freeze the connection at hand may be one that the test's server has closed meanwhile: that is found out by using it.
+  await post()
+    .catch(post)
+    .catch(() => process.exit(1));
 }
 
 type Query = (this: pg.Client, ...args: unknown[]) => unknown;
