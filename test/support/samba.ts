@@ -169,8 +169,11 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.kill('SIGTERM');
     await ended;
-    // Its children notice the end of their parent a moment later.
-    await until(async () => !(await accepts(address, 389)), 'Samba to stop');
+    await silence();
+  }
+  /** Its children end a moment after it, and until then hold the ports: a server that starts meanwhile could not have them. */
+  async function silence(): Promise<void> {
+    await until(async () => !(await accepts(address, 389)) && !(await accepts(address, 636)), 'Samba to stop');
   }
 
   await start();
@@ -192,6 +195,7 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
       const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
       for (const pid of await processTree(child.pid)) process.kill(pid, 'SIGKILL');
       await ended;
+      await silence();
     },
     async restart() {
       await stop();
