@@ -2,6 +2,7 @@ import type { ReadEnd, Session } from '../connectors/connector.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Marker } from '../model/marker.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
+import type { StepAttempt } from '../store/fence.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
@@ -50,18 +51,43 @@ export function query(deps: Dependencies) {
         throw inIntegration(error, integration, stream);
       });
       if (mode === 'complete') requireSeal(end, { plan, stream, objects });
-      if (streamPlan.compared && stored) {
-        for await (const ids of touchedIds(session, stream, stored.marker)) await stageTouched(deps.store.pool, attempt, ids);
-      }
-      return writer.finish(end.covers === 'listing');
+      const compared =
+        streamPlan.compared && stored !== null && (await compare({ deps, attempt, session, stream, since: stored.marker, signal }));
+      return writer.finish({ sealed: end.covers === 'listing', compared });
     });
   };
 }
 
-/** The ids that a delta from the marker to the end of the listing would have brought, page by page. */
-async function* touchedIds(session: Session, stream: string, since: Marker): AsyncGenerator<readonly string[], void> {
-  for await (const items of session.readChanges(stream, since, await session.mark(stream))) {
-    yield items.flatMap((item) => (item.kind === 'unmatched' ? item.ids : [item.id]));
+interface Comparison {
+  readonly deps: Dependencies;
+  readonly attempt: StepAttempt;
+  readonly session: Session;
+  readonly stream: string;
+  readonly since: Marker;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Stages the ids that a delta from the marker to the end of the listing would have brought. Returns false where the source can't tell them:
+ * the listing is proven all the same, and a complete read is what repairs a source whose changes can't be read.
+ */
+async function compare({ deps, attempt, session, stream, since, signal }: Comparison): Promise<boolean> {
+  try {
+    for await (const items of session.readChanges(stream, since, await session.mark(stream))) {
+      const ids = items.flatMap((item) => (item.kind === 'unmatched' ? item.ids : [item.id]));
+      await stageTouched(deps.store.pool, attempt, ids);
+    }
+    return true;
+  } catch (error) {
+    if (signal.aborted || !(error instanceof TidemarkFailure) || error.type === 'StaleRun') throw error;
+    const { integration } = attempt.claim;
+    deps.log.warn('The source can not tell what changed since the marker: the complete read counts, its drift is not known.', {
+      integration,
+      stream,
+      failure: error.type,
+      message: error.message,
+    });
+    return false;
   }
 }
 

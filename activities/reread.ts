@@ -78,7 +78,7 @@ export function reread(deps: Dependencies) {
         }).catch((error: unknown) => {
           throw inIntegration(error, integration, candidates.stream);
         });
-        results.push(await writer.finish(false));
+        results.push(await writer.finish({ sealed: false, compared: false }));
       }
       return results;
     });

@@ -180,7 +180,7 @@ export interface StreamPlan {
   readonly reason: string;
   /** The stored marker; null if there is none. `version` is the compare-and-set value. */
   readonly stored: { readonly marker: Marker; readonly version: string } | null;
-  /** Read completely although the stored marker is valid: after the listing the source is asked what has changed since it. */
+  /** Read completely although the stored marker is valid: after the listing the source is asked what has changed since it, to tell drift. */
   readonly compared: boolean;
   /** Where this run's knowledge ends; stored by commit. */
   readonly next: Marker;
@@ -202,4 +202,6 @@ export interface Staged {
   readonly sealed: boolean;
   /** What was staged was mapped while it was read; what was not is left to transform. */
   readonly mapped: boolean;
+  /** What the source says has changed since the stored marker is staged beside the listing: drift can be told. */
+  readonly compared: boolean;
 }

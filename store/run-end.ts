@@ -31,8 +31,8 @@ export interface CommitParameters {
 export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, staged, steps }: CommitParameters): Promise<void> {
   await fenced(pool, attempt, 'exclusive', async (client) => {
     const { runId, integration } = plan.claim;
-    // A crash of PostgreSQL between two batches leaves the step nothing more to do. Cleanup notices; where it is disabled nobody has yet.
-    if (!plan.steps.cleanup) await verifyStaged(client, plan, staged);
+    // A crash of PostgreSQL between two batches leaves the last step nothing more to do, and after it nothing to tell drift by.
+    await verifyStaged(client, plan, staged);
     const moves = plan.steps.query && plan.steps.upsert && !plan.dryRun;
     if (moves) for (const stream of plan.streams) await advanceMarker(client, plan, stream);
     const totals = await streamTotals(client, plan, staged, moves);

@@ -30,7 +30,7 @@ export interface StagingWriter {
   write(items: readonly Item[]): Promise<void>;
   writeNews(news: readonly RereadNews[]): Promise<void>;
   /** Stages what is still open (the last object may have had a list that went on) and returns the totals. */
-  finish(sealed: boolean): Promise<Staged>;
+  finish(read: Pick<Staged, 'sealed' | 'compared'>): Promise<Staged>;
 }
 
 const itemColumns = [
@@ -313,11 +313,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       await stageNews();
       await send();
     },
-    async finish(sealed) {
+    async finish(read) {
       close();
       await stageReady();
       await send();
-      return { stream: plan.stream, token: attempt.token, ...totals, sealed, mapped: mapping !== undefined };
+      return { stream: plan.stream, token: attempt.token, ...totals, ...read, mapped: mapping !== undefined };
     },
   };
 }

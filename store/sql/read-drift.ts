@@ -18,7 +18,7 @@ const examplesKept = 5;
  * only if neither of its ends is among them: a source need not touch a group whose member was deleted. Null if no stream was compared.
  */
 export async function readDrift(client: pg.ClientBase, plan: RunPlan, staged: readonly Staged[]): Promise<StoredDrift | null> {
-  const compared = plan.streams.filter((stream) => stream.compared).map(({ stream }) => stream);
+  const compared = staged.filter((part) => part.compared).map(({ stream }) => stream);
   if (compared.length === 0) return null;
   const { rows } = await client.query<{ stream: string; what: string; objects: string; examples: string[] }>(
     `with touched as materialized (

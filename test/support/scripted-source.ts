@@ -30,6 +30,8 @@ export class ScriptedSource {
   readonly reads: string[] = [];
   /** Errors that the next reads of a stream fail with, one each. */
   readonly failures: Error[] = [];
+  /** The same for reads of changes alone. */
+  readonly changeFailures: Error[] = [];
   /** Items that are put before the real ones of the next read of users. */
   readonly extraItems: Item[] = [];
   /** The extra items come again with every read. */
@@ -161,7 +163,7 @@ function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
   });
   async function* pages(label: string, items: readonly Item[]) {
     source.reads.push(label);
-    const failure = source.failures.shift();
+    const failure = (label.startsWith('delta ') ? source.changeFailures.shift() : undefined) ?? source.failures.shift();
     if (failure) {
       source.onFailure();
       throw failure;

@@ -69,8 +69,21 @@ describe('every step run twice, as when its answer is lost', () => {
 
 describe('a run that is interrupted', () => {
   let tidemark: TestTidemark;
+  /** Called before each attempt of the commit step. */
+  let beforeCommit: () => Promise<unknown> | undefined = () => undefined;
   beforeAll(async () => {
-    tidemark = await startTidemark([scriptedConnector(sources)]);
+    tidemark = await startTidemark([scriptedConnector(sources)], {
+      activity: [
+        ({ info }) => ({
+          inbound: {
+            async execute(input, next) {
+              if (info.activityType === 'commit') await beforeCommit();
+              return next(input);
+            },
+          },
+        }),
+      ],
+    });
   });
   afterAll(() => tidemark[Symbol.asyncDispose]());
 
@@ -89,6 +102,19 @@ describe('a run that is interrupted', () => {
     expect(source.reads.filter((read) => read === 'complete users')).toHaveLength(2);
     expect(outcome).toBe('succeeded');
     expect(run?.streams.users).toMatchObject({ created: 1, updated: 1, deleted: 1 });
+  });
+
+  it('by the loss of what it staged when all is applied reads again, and knows its drift', async () => {
+    const { id, source } = await integrate(tidemark, 'staging-at-the-end');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    change(source);
+    beforeCommit = () => {
+      beforeCommit = () => undefined;
+      return tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link, tidemark.staged_touched');
+    };
+    const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(outcome).toBe('succeeded');
+    expect(run?.drift).toEqual({ users: {}, groups: {} });
   });
 
   it('by a change of the server begins again, and reads the new one completely', async () => {
@@ -121,8 +147,21 @@ describe('a run that is interrupted', () => {
 
 describe('the fence', () => {
   let tidemark: TestTidemark;
+  /** Called before each attempt of the commit step. */
+  const beforeCommit: () => Promise<unknown> | undefined = () => undefined;
   beforeAll(async () => {
-    tidemark = await startTidemark([scriptedConnector(sources)]);
+    tidemark = await startTidemark([scriptedConnector(sources)], {
+      activity: [
+        ({ info }) => ({
+          inbound: {
+            async execute(input, next) {
+              if (info.activityType === 'commit') await beforeCommit();
+              return next(input);
+            },
+          },
+        }),
+      ],
+    });
   });
   afterAll(() => tidemark[Symbol.asyncDispose]());
 

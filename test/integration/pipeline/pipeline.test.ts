@@ -373,6 +373,17 @@ describe('a complete sync over valid markers', () => {
     expect(again.run?.drift).toEqual({ users: {}, groups: {} });
   });
 
+  it('succeeds where the source can not tell what changed since the marker, and says nothing about drift of that stream', async () => {
+    const { id, source } = await integrate('unreadable-changes');
+    fill(source, 3);
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.put('users', 'u2', person(2, { department: 'Sales' }), {});
+    source.changeFailures.push(new TidemarkFailure('SourceUnavailable', 'the index of changes is broken'));
+    const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete', streams: ['users'] });
+    expect({ outcome, run }).toMatchObject({ outcome: 'succeeded', run: { streams: { users: { updated: 1 } }, drift: null } });
+    expect(source.reads.filter((read) => read === 'complete users')).toHaveLength(2);
+  });
+
   it('compares nothing where the marker is not valid', async () => {
     const { id, source } = await integrate('no-comparison');
     fill(source, 3);
