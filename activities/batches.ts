@@ -6,7 +6,6 @@ import type { StepContext } from './step.ts';
 import type { StepWriter } from './step-writer.ts';
 
 export interface Batches {
-  readonly pool: pg.Pool;
   readonly writer: StepWriter;
   readonly rows: StagedRows;
   readonly batchSize: number;
@@ -22,7 +21,7 @@ type Apply = (client: pg.PoolClient, after: string, upTo: string) => Promise<num
  * or when one has failed. Returns the sum of what `apply` returned, when all have ended.
  */
 export async function eachBatch(batches: Batches, apply: Apply): Promise<number> {
-  const { pool, writer, rows, batchSize, phase, context } = batches;
+  const { writer, rows, batchSize, phase, context } = batches;
   let bound: Promise<string | null> = Promise.resolve('-1');
   let failed = false;
   let applied = 0;
@@ -31,7 +30,7 @@ export async function eachBatch(batches: Batches, apply: Apply): Promise<number>
     while (!failed) {
       context.signal.throwIfAborted();
       const start = bound;
-      const end = start.then((after) => (after === null ? null : nextBatch(pool, rows, after, batchSize, phase)));
+      const end = start.then((after) => (after === null ? null : nextBatch(writer.reader, rows, after, batchSize, phase)));
       bound = end;
       const [after, upTo] = await Promise.all([start, end]);
       if (after === null || upTo === null) return;

@@ -1,6 +1,6 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { type FailureType, TidemarkFailure, tellFailure } from '../model/failure.ts';
-import { networkErrors, passingClasses } from '../store/connection-loss.ts';
+import { isConnectionLoss, isPassing } from '../store/connection-loss.ts';
 
 /** Failures that the same attempt made again would only repeat. */
 const final: readonly FailureType[] = [
@@ -53,28 +53,22 @@ interface Unexpected {
 const sqlState = /^[0-9A-Z]{5}$/;
 
 function describeUnexpected(error: unknown): Unexpected {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code === 'string' && networkErrors.includes(code)) {
+  const { code, table } = error as { readonly code?: unknown; readonly table?: unknown };
+  if (isConnectionLoss(error)) {
+    const told = typeof code === 'string' ? ` (${code})` : '';
     return {
       type: 'DatabaseUnavailable',
-      message: `PostgreSQL can't be reached (${code}). The step is tried again until it can.`,
+      message: `PostgreSQL can't be reached${told}. The step is tried again until it can.`,
       passing: true,
     };
   }
   if (typeof code === 'string' && sqlState.test(code)) {
-    const passing = passingClasses.includes(code.slice(0, 2));
-    const table = (error as { table?: string }).table;
+    const passing = isPassing(code);
     return {
       type: passing ? 'DatabaseUnavailable' : 'DatabaseError',
       message: `PostgreSQL refused a statement with SQLSTATE ${code}${table ? ` on table ${table}` : ''}; its log has the whole text.`,
       passing,
     };
-  }
-  if (
-    error instanceof Error &&
-    /^Connection terminated|^Client has encountered a connection error|timeout exceeded when trying to connect/.test(error.message)
-  ) {
-    return { type: 'DatabaseUnavailable', message: 'The connection to PostgreSQL was lost. The step is tried again.', passing: true };
   }
   const name = error instanceof Error ? error.name : typeof error;
   return { type: 'Unexpected', message: `${name}: ${error instanceof Error ? error.message : String(error)}`, passing: false };

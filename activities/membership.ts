@@ -22,7 +22,7 @@ export function membership(deps: Dependencies) {
       const { pool } = deps.store;
       const writer = fencedWriter(pool, await attemptOf(deps, rows.plan.claim, 'membership'));
       await verifyStaged(pool, rows.plan, rows.staged);
-      await applyMemberships({ pool, writer, rows, batchSize, context }, config.steps.membership.limits);
+      await applyMemberships({ writer, rows, batchSize, context }, config.steps.membership.limits);
     });
   };
 }

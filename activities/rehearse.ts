@@ -24,7 +24,7 @@ export function rehearse(deps: Dependencies) {
       await verifyStaged(pool, plan, staged);
       const result = await rehearsed(pool, attempt, async (client) => {
         const writer = rehearsalWriter(client);
-        const parts = { pool, writer, rows, batchSize: config.steps.upsert.batchSize, context };
+        const parts = { writer, rows, batchSize: config.steps.upsert.batchSize, context };
         await withdrawHeld(client, rows.verdictToken, plan, staged);
         if (plan.steps.upsert) await upsertRows(parts);
         if (plan.steps.membership) await applyMemberships(parts, config.steps.membership.limits);

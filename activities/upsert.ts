@@ -1,7 +1,6 @@
-import type pg from 'pg';
 import { applyLinks, resolveArrivals } from '../store/sql/apply-links.ts';
 import { applyQuarantine } from '../store/sql/quarantine.ts';
-import { analyzeGrown, verifyStaged } from '../store/sql/staging.ts';
+import { verifyStaged } from '../store/sql/staging.ts';
 import { type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
 import { eachBatch } from './batches.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -17,13 +16,12 @@ export function upsert(deps: Dependencies) {
       const { pool } = deps.store;
       const writer = fencedWriter(pool, await attemptOf(deps, rows.plan.claim, 'upsert'));
       await verifyStaged(pool, rows.plan, rows.staged);
-      await upsertRows({ pool, writer, rows, batchSize, context });
+      await upsertRows({ writer, rows, batchSize, context });
     });
   };
 }
 
 export interface StepParts {
-  readonly pool: pg.Pool;
   readonly writer: StepWriter;
   readonly rows: StagedRows;
   readonly batchSize: number;
@@ -32,12 +30,12 @@ export interface StepParts {
 
 /** What the step does, with the writer's transactions. */
 export async function upsertRows(parts: StepParts): Promise<void> {
-  const { pool, writer, rows } = parts;
+  const { writer, rows } = parts;
   await writer.transaction('exclusive', (client) => applyQuarantine(client, rows));
   const objects = await eachBatch({ ...parts, phase: 'objects' }, (client, after, upTo) => upsertBatch(client, rows, after, upTo));
-  if (!rows.plan.dryRun) await analyzeGrown(pool, 'object', objects);
+  await writer.grown('object', objects);
   if (!rows.plan.steps.lookup) return;
   const links = await eachBatch({ ...parts, phase: 'others' }, (client, after, upTo) => applyLinks(client, rows, 'others', after, upTo));
-  if (!rows.plan.dryRun) await analyzeGrown(pool, 'link', links);
+  await writer.grown('link', links);
   await writer.transaction('exclusive', (client) => resolveArrivals(client, rows, 'others'));
 }

@@ -23,7 +23,8 @@ import { syncIntegration } from './sync-integration.ts';
 /**
  * The one door to a run, under any workflow id: schedules, the command line, `temporal workflow start` and other programs start it. It
  * carries one request to its own outcome. A delta that finds a run open is skipped; a complete waits for its turn, or is skipped because
- * a complete that began after it was asked for has covered it; a decision on held deletions waits and always runs. A failed run fails it with the same typed failure.
+ * a complete that began after it was asked for has covered it; a decision on held deletions waits and always runs. A failed run fails it
+ * with the same typed failure.
  */
 export async function launchSync(request: LaunchRequest): Promise<LaunchResult> {
   rejectMalformed(request);

@@ -49,9 +49,8 @@ export async function countSurplus(client: pg.ClientBase, rows: StagedRows, upTo
 /**
  * Makes the stored links of one batch of referrers equal to the staged lists, by set difference, for the kinds that each item gave.
  * Targets that are not stored stay as unresolved links. Links go in in the order of their key: the index then grows at its end. Removals of
- * the streams in `held` become held rows instead; an approval removes what it names and holds the rest. The links hash is written where this phase finishes what it covers: nothing of it is held,
- * and the step of the other kinds is enabled.
- * Returns how many links were added and removed.
+ * the streams in `held` become held rows instead; an approval removes what it names and holds the rest. The links hash is written where this
+ * phase finishes what it covers: nothing of it is held, and the step of the other kinds is enabled. Returns how many links were added and removed.
  */
 export async function applyLinks(
   client: pg.ClientBase,
