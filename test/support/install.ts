@@ -1,3 +1,5 @@
 import { installSamba } from './samba.ts';
+import { installSlapd } from './slapd.ts';
 
 await installSamba();
+await installSlapd();

@@ -1,14 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'ldapts';
+import { installPackages } from './debian-packages.ts';
+import { accepts, freeAddress, until } from './loopback.ts';
 import type { NetworkPlace } from './network.ts';
+import { makeCertificates } from './test-certificates.ts';
 
 const run = promisify(execFile);
 
@@ -65,19 +65,7 @@ export interface SambaServer extends AsyncDisposable {
  * Makes sure that Samba is there: as root on Debian it is installed, else the error says what to do.
  */
 export async function installSamba(): Promise<void> {
-  if (missingFiles().length === 0) return;
-  const remedy = `Install a Samba domain controller: apt-get install --no-install-recommends ${packages.join(' ')}`;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get'))
-    throw new Error(`Samba is missing, and this account can not install it. ${remedy}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    await run('apt-get', ['update'], { env });
-    await run('apt-get', ['install', '--yes', '--no-install-recommends', ...packages], { env, maxBuffer: 64 * 1024 * 1024 });
-  } catch (error) {
-    throw new Error(`Samba is missing and installing it failed. ${remedy}`, { cause: error });
-  }
-  const missing = missingFiles();
-  if (missing.length > 0) throw new Error(`Samba was installed but lacks ${missing.join(', ')}. ${remedy}`);
+  await installPackages({ program: 'A Samba domain controller', packages, missing: missingFiles });
 }
 
 /** Provisions a new domain, or joins one, and starts its domain controller. Takes about five seconds, and root. */
@@ -95,7 +83,7 @@ export async function startSamba(options: SambaOptions = {}): Promise<SambaServe
   const adminDn = `CN=Administrator,CN=Users,${baseDn}`;
   const directory = await mkdtemp(join(tmpdir(), 'tidemark-samba-'));
   const { network } = options;
-  const address = network?.address ?? (await freeAddress());
+  const address = network?.address ?? (await freeAddress(389));
   await makeCertificates(directory, hostName, address);
   const settings = [
     `interfaces=${address}/${network === undefined ? 8 : 24}`,
@@ -252,75 +240,4 @@ async function processTree(root: number): Promise<readonly number[]> {
   const tree = [root];
   for (const pid of tree) tree.push(...processes.filter(([, parent]) => parent === pid).map(([child]) => child));
   return tree;
-}
-
-/** A loopback address on which nothing serves LDAP. All of 127.0.0.0/8 is loopback on Linux. */
-async function freeAddress(): Promise<string> {
-  for (;;) {
-    const address = `127.${randomInt(1, 255)}.${randomInt(0, 255)}.${randomInt(1, 255)}`;
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer()
-        .once('error', () => resolve(false))
-        .listen(389, address, () => probe.close(() => resolve(true)));
-    });
-    if (free) return address;
-  }
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port })
-      .once('connect', () => {
-        socket.destroy();
-        resolve(true);
-      })
-      .once('error', () => resolve(false));
-  });
-}
-
-async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadlineMs = Date.now() + 60_000;
-  while (!(await condition())) {
-    if (Date.now() > deadlineMs) throw new Error(`Waited a minute for ${what}`);
-    await delay(50);
-  }
-}
-
-/** An authority of its own and a server certificate that names host and address: the one Samba makes names neither address nor a stable authority. */
-async function makeCertificates(directory: string, hostName: string, address: string): Promise<void> {
-  const file = (name: string): string => join(directory, name);
-  const newKey = ['-newkey', 'rsa:2048', '-nodes'];
-  await run('openssl', [
-    'req',
-    '-x509',
-    ...newKey,
-    '-keyout',
-    file('ca.key'),
-    '-out',
-    file('ca.pem'),
-    '-days',
-    '30',
-    '-subj',
-    '/CN=Tidemark test authority',
-  ]);
-  await run('openssl', ['req', ...newKey, '-keyout', file('server.key'), '-out', file('server.csr'), '-subj', `/CN=${hostName}`]);
-  await writeFile(file('server.ext'), `subjectAltName=DNS:${hostName},IP:${address}\n`);
-  await run('openssl', [
-    'x509',
-    '-req',
-    '-in',
-    file('server.csr'),
-    '-CA',
-    file('ca.pem'),
-    '-CAkey',
-    file('ca.key'),
-    '-CAcreateserial',
-    '-days',
-    '30',
-    '-extfile',
-    file('server.ext'),
-    '-out',
-    file('server.pem'),
-  ]);
-  await run('chmod', ['600', file('server.key')]);
 }
