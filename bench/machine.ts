@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,37 +12,56 @@ import { TidemarkClient } from '../index.ts';
 import { loadConfiguration } from '../model/config/load.ts';
 import { formatProblem } from '../model/config/problem.ts';
 import { openStore, type Store } from '../store/store.ts';
-import { type SambaServer, startSamba } from '../test/support/samba.ts';
-import { type Populated, populateStopped } from '../test/support/samba-population.ts';
 import { startPostgres } from '../workers/embedded/postgres.ts';
 import { startTemporal } from '../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../workers/embedded/temporal-cli.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
+import type { BenchSource } from './source.ts';
 
 /** A whole Tidemark as it runs in production, on one machine: servers with default settings, the worker a process of its own. */
 export interface BenchMachine {
-  readonly dc: SambaServer;
-  readonly populated: Populated;
+  readonly source: BenchSource;
   readonly tidemark: TidemarkClient;
+  readonly temporal: Client;
   readonly store: Store;
-  readonly worker: WorkerProcess;
-  /** Stores integrations of the domain, default streams and steps, under these names. */
-  configure(names: readonly string[]): Promise<void>;
+  readonly workerFlags: readonly string[];
+  /** The worker that runs now. */
+  worker(): Worker;
+  /** Ends the worker and starts another one, so that its memory tells of nothing that was before. */
+  restartWorker(): Promise<void>;
+  /** First processes of the parts, by name. */
+  processes(): Readonly<Record<'worker' | 'postgres' | 'temporal', number>>;
+  /** Stores these integrations, default streams and steps, in place of those before. */
+  configure(integrations: Readonly<Record<string, Integration>>): Promise<void>;
 }
 
-export interface WorkerProcess extends AsyncDisposable {
+/** What an integration has beside the source's own settings. */
+export interface Integration {
+  readonly baseDn?: string;
+  readonly schedules?: readonly unknown[];
+}
+
+export interface Worker extends AsyncDisposable {
+  readonly pid: number;
   /** The most resident memory the process has had so far, from the kernel's VmHWM. */
   maxRssMb(): Promise<number>;
+}
+
+export interface MachineOptions {
+  /** Node options of the worker, such as --cpu-prof. */
+  readonly workerFlags: readonly string[];
+  /** PostgreSQL settings beyond those of `tidemark up`. */
+  readonly postgres?: Readonly<Record<string, string>>;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const silent = { debug: () => undefined, info: () => undefined, warn: (message: string) => console.error(message) };
 
-export async function startBenchMachine(undo: AsyncDisposableStack, users: number): Promise<BenchMachine> {
+export async function startBenchMachine(undo: AsyncDisposableStack, source: BenchSource, options: MachineOptions): Promise<BenchMachine> {
   const directory = await mkdtemp(join(tmpdir(), 'tidemark-bench-'));
   undo.defer(() => rm(directory, { recursive: true, force: true }));
   await chmod(directory, 0o755);
-  const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), log: silent });
+  const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), settings: options.postgres ?? {}, log: silent });
   undo.defer(() => postgres.stop());
   const names = Object.values(searchAttributes).map(({ name }) => name);
   const cli = await findTemporalCli({ log: silent });
@@ -50,31 +69,33 @@ export async function startBenchMachine(undo: AsyncDisposableStack, users: numbe
   undo.defer(() => server.stop());
   const store = undo.use(await openStore(postgres.url, { maxConnections: 4 }));
   await store.migrate();
-  const dc = undo.use(await startSamba());
-  const populated = await populateStopped(dc, { users });
   const target = { connection: { address: server.address }, namespace: 'default' };
   const tidemark = undo.use(await TidemarkClient.connect({ databaseUrl: postgres.url, temporal: target }));
   const connection = await Connection.connect(target.connection);
   undo.defer(() => connection.close());
   const temporal = new Client({ connection, namespace: target.namespace });
-  const worker = undo.use(await startWorkerProcess({ DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: server.address }));
   const passwordFile = join(directory, 'password');
-  await writeFile(passwordFile, dc.adminPassword, { mode: 0o600 });
+  await writeFile(passwordFile, source.access.password, { mode: 0o600 });
+  const environment = { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: server.address };
+  let worker = await startWorker(environment, options.workerFlags);
+  undo.defer(() => worker[Symbol.asyncDispose]());
   return {
-    dc,
-    populated,
+    source,
     tidemark,
+    temporal,
     store,
-    worker,
+    workerFlags: options.workerFlags,
+    worker: () => worker,
+    async restartWorker() {
+      await worker[Symbol.asyncDispose]();
+      worker = await startWorker(environment, options.workerFlags);
+    },
+    processes: () => ({ worker: worker.pid, postgres: postgres.pid, temporal: server.pid }),
     async configure(integrations) {
-      const settings = {
-        urls: [dc.ldapsUrl],
-        caFile: dc.caFile,
-        bindDn: dc.adminDn,
-        bindPassword: { file: passwordFile },
-        baseDn: dc.baseDn,
-      };
-      const blocks = integrations.map((name) => [name, { connector: 'active-directory', settings }] as const);
+      const blocks = Object.entries(integrations).map(([name, { baseDn = source.access.baseDn, schedules = [] }]) => {
+        const settings = { ...source.settings, baseDn, bindPassword: { file: passwordFile } };
+        return [name, { connector: source.connector.type, settings, schedules }] as const;
+      });
       // JSON is YAML.
       const text = JSON.stringify({ integrations: Object.fromEntries(blocks) });
       const loaded = loadConfiguration({ file: 'bench', text }, builtInConnectors);
@@ -84,24 +105,27 @@ export async function startBenchMachine(undo: AsyncDisposableStack, users: numbe
   };
 }
 
-/** `tidemark worker` with this process's Node options. */
-async function startWorkerProcess(env: Readonly<Record<string, string>>): Promise<WorkerProcess> {
-  const child: ChildProcess = spawn(process.execPath, [...process.execArgv, 'cli/main.ts', 'worker'], {
+/** `tidemark worker` with these Node options. */
+async function startWorker(environment: Readonly<Record<string, string>>, flags: readonly string[]): Promise<Worker> {
+  const child = spawn(process.execPath, [...flags, 'cli/main.ts', 'worker'], {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');
-  process.once('exit', () => child.kill('SIGTERM'));
-  if (child.stdout === null) throw new Error('The worker has no output');
+  const end = () => child.kill('SIGTERM');
+  process.once('exit', end);
   const ready = once(createInterface({ input: child.stdout }), 'line');
   await Promise.race([ready, ended.then(([code]) => Promise.reject(new Error(`The worker ended with ${code}`)))]);
+  const pid = child.pid as number;
   return {
+    pid,
     async maxRssMb() {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      const status = await readFile(`/proc/${pid}/status`, 'utf8');
       return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024);
     },
     async [Symbol.asyncDispose]() {
+      process.off('exit', end);
       child.kill('SIGTERM');
       await ended;
     },

@@ -1,0 +1,123 @@
+import { bareCopy } from './bare-copy.ts';
+import { addMember, changePeople, editUsers } from './changes.ts';
+import type { BenchMachine } from './machine.ts';
+import { type Measured, type MeasuredSync, measured, measuredSync } from './measure.ts';
+import { bareLibrary, ldapsearch } from './raw-read.ts';
+import { type Result, report } from './report.ts';
+import { verify } from './verify.ts';
+
+/** Measures one kind of work this many times, prints what it found and keeps it. Fails if the rows that come out are not the source's. */
+export type Scenario = (machine: BenchMachine, rounds: number) => Promise<void>;
+
+type Work = Pick<Result, 'others' | 'syncs'>;
+
+/** First complete syncs, each of an integration of its own, in turn with raw reads; then PostgreSQL alone with the same rows. */
+export const first: Scenario = async (machine, rounds) => {
+  const names = Array.from({ length: rounds }, (_, index) => `first-${index + 1}`);
+  await machine.configure(Object.fromEntries(names.map((name) => [name, {}])));
+  await measuring(machine, 'first', names, async () => {
+    const [raw, library, syncs]: [Measured[], Measured[], MeasuredSync[]] = [[], [], []];
+    for (const name of names) {
+      raw.push(await measured(machine, () => ldapsearch(machine.source)));
+      library.push(await measured(machine, () => bareLibrary(machine.source)));
+      syncs.push(await measuredSync(machine, name, 'complete'));
+    }
+    const copies = await bareCopy(machine, names[0] ?? '', rounds);
+    return { others: [...readings(raw, library), { name: 'COPY and insert alone', rounds: copies }], syncs };
+  });
+};
+
+/** Complete syncs of what has not changed since the last one. */
+export const unchanged: Scenario = (machine, rounds) => completes(machine, 'unchanged', rounds, async () => undefined);
+
+/** Complete syncs after one in a hundred users was given another title. */
+export const changed: Scenario = (machine, rounds) =>
+  completes(machine, 'changed', rounds, (round, name) => {
+    const count = Math.ceil(machine.source.users / 100);
+    return editUsers(machine.source, (round * count) % (machine.source.users / 2), count, name);
+  });
+
+/** Deltas of none, 50, 500 and 5,000 changes, or as many as a tenth of the users allow. */
+export const delta: Scenario = async (machine, rounds) => {
+  const { source } = machine;
+  for (const changes of [0, 50, 500, 5_000].filter((count) => count * rounds <= source.users)) {
+    await deltas(machine, `delta of ${changes}`, rounds, (round) =>
+      changePeople(source, changes, `${changes}-${round}`, (round * changes) % (source.users / 2)),
+    );
+  }
+};
+
+/** Deltas after one person was put into the largest group. */
+export const member: Scenario = (machine, rounds) => deltas(machine, 'member', rounds, (round) => addMember(machine.source, String(round)));
+
+type Prepare = (round: number, name: string) => Promise<void>;
+
+/** Complete syncs of the standing integration, each after `prepare`, in turn with raw reads. */
+async function completes(machine: BenchMachine, scenario: string, rounds: number, prepare: Prepare): Promise<void> {
+  await standing(machine);
+  await measuring(machine, scenario, [stands], async () => {
+    const [raw, library, syncs]: [Measured[], Measured[], MeasuredSync[]] = [[], [], []];
+    for (let round = 0; round < rounds; round++) {
+      await prepare(round, `${scenario}-${round}`);
+      raw.push(await measured(machine, () => ldapsearch(machine.source)));
+      library.push(await measured(machine, () => bareLibrary(machine.source)));
+      syncs.push(await measuredSync(machine, stands, 'complete'));
+    }
+    return { others: readings(raw, library), syncs };
+  });
+}
+
+/** Deltas of the standing integration, each after `prepare`, in turn with raw reads of what has changed. */
+async function deltas(machine: BenchMachine, scenario: string, rounds: number, prepare: Prepare): Promise<void> {
+  await standing(machine);
+  await measuring(machine, scenario, [stands], async () => {
+    const [raw, syncs]: [Measured[], MeasuredSync[]] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      const before = await machine.source.position();
+      await prepare(round, `${scenario}-${round}`);
+      raw.push(await measured(machine, () => ldapsearch(machine.source, before)));
+      syncs.push(await measuredSync(machine, stands, 'delta'));
+    }
+    return { others: [{ name: 'ldapsearch of the changed', rounds: raw }], syncs };
+  });
+}
+
+const stands = 'standing';
+
+/** The integration that all scenarios but the first one use; a delta brings it up to date. */
+async function standing(machine: BenchMachine): Promise<void> {
+  const { rowCount } = await machine.store.pool.query('select from tidemark.marker where integration_id = $1', [stands]);
+  await machine.configure({ [stands]: {} });
+  await measuredSync(machine, stands, rowCount === 0 ? 'complete' : 'delta');
+}
+
+/** Does the work with a fresh worker, verifies what came out, and reports. */
+async function measuring(
+  machine: BenchMachine,
+  scenario: string,
+  integrations: readonly string[],
+  work: () => Promise<Work>,
+): Promise<void> {
+  await machine.restartWorker();
+  const idle = await machine.worker().maxRssMb();
+  const done = await work();
+  const max = await machine.worker().maxRssMb();
+  const verified = await verify(machine, integrations);
+  await report(machine, { scenario, ...done, ...(await sizeOf(machine, integrations[0] ?? '')), workerRssMb: { idle, max }, verified });
+}
+
+function readings(raw: readonly Measured[], library: readonly Measured[]): Result['others'] {
+  return [
+    { name: 'ldapsearch, discarded', rounds: raw },
+    { name: 'ldapts alone, discarded', rounds: library },
+  ];
+}
+
+async function sizeOf({ store }: BenchMachine, integration: string): Promise<Pick<Result, 'objects' | 'links'>> {
+  const { rows } = await store.pool.query<{ objects: string; links: string }>(
+    `select count(*) as objects, coalesce(sum((select count(*) from tidemark.link l where l.from_id = o.id)), 0) as links
+       from tidemark.object o where o.integration_id = $1 and o.deleted_at is null`,
+    [integration],
+  );
+  return { objects: Number(rows[0]?.objects), links: Number(rows[0]?.links) };
+}
