@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Connector } from '../../connectors/connector.ts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import { syncWorkflowId } from '../../model/workflow-ids.ts';
+import { askExplanation } from '../../store/explain-requests.ts';
 import { showPlans } from '../../store/sql/held-plans.ts';
 import { ScriptedSource, scriptedConnector } from '../support/scripted-source.ts';
 import { eventually, startTidemark, type TestTidemark } from '../support/tidemark.ts';
@@ -320,4 +321,44 @@ it('run whose source is reached through a task queue of its own', async () => {
   );
   expect(await tidemark.sync({ integration, mode: 'auto' })).toMatchObject({ outcome: 'succeeded' });
   await recordRun('sync-own-task-queue', integration);
+});
+
+it('one object explained', async () => {
+  const { client, taskQueue } = tidemark.temporal;
+  const integration = 'explained';
+  await integrate(integration);
+  expect(await tidemark.sync({ integration, mode: 'complete' })).toMatchObject({ outcome: 'succeeded' });
+  const request = await askExplanation(tidemark.store.pool, { integration, stream: 'users', key: 'u1' });
+  const workflowId = `explain/${integration}/${request}`;
+  await client.workflow.execute('explainObject', { workflowId, taskQueue, args: [{ request }] });
+  await record('explain-object', workflowId);
+});
+
+it('maintenance, and one that waits for an open run', async () => {
+  const { client, taskQueue } = tidemark.temporal;
+  const integration = 'maintained';
+  const source = await integrate(integration, '{ cleanup: { purgeAfter: 1d } }');
+  expect(await tidemark.sync({ integration, mode: 'complete' })).toMatchObject({ outcome: 'succeeded' });
+  const start = async (workflowId: string) => {
+    await client.workflow.start('maintain', { workflowId, taskQueue, args: [{ changesMs: 1, runsMs: 86_400_000, keepRuns: 100 }] });
+    return client.workflow.getHandle(workflowId);
+  };
+  await (await start('maintain-alone')).result();
+  await record('maintain', 'maintain-alone');
+  source.remove('u2');
+  expect(await tidemark.sync({ integration, mode: 'delta' })).toMatchObject({ outcome: 'succeeded' });
+  await tidemark.store.pool.query(`update tidemark.object set deleted_at = deleted_at - interval '2 days' where integration_id = $1`, [
+    integration,
+  ]);
+  const gate = source.stall();
+  const running = await tidemark.launch({ integration, mode: 'delta' });
+  await gate.reached;
+  const waiting = await start('maintain-beside-a-run');
+  await eventually('a timer', async () =>
+    (await waiting.fetchHistory()).events?.some(({ timerStartedEventAttributes }) => timerStartedEventAttributes != null),
+  );
+  await record('maintain-waits', 'maintain-beside-a-run');
+  await waiting.terminate();
+  gate.open();
+  expect(await tidemark.ending(running)).toMatchObject({ outcome: 'succeeded' });
 });
