@@ -1,10 +1,11 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Session, StreamDeclaration } from '../connectors/connector.ts';
-import { formatDuration, parseDuration } from '../model/config/duration.ts';
+import { formatDuration } from '../model/config/duration.ts';
 import { mappingVersion, streamFingerprint } from '../model/config/fingerprint.ts';
 import type { IntegrationConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
+import { defaultCompleteEveryMs } from '../model/schedules.ts';
 import { claimIntegration, type GrantedClaim } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
 import { retriesAsked } from '../store/sql/quarantine.ts';
@@ -12,8 +13,6 @@ import type { Dependencies } from './dependencies.ts';
 import { checkSource, connectorOf, openSource, streamOf } from './source.ts';
 import { step } from './step.ts';
 import { takeUpPlan } from './take-up-plan.ts';
-
-const defaultCompleteEveryMs = parseDuration('7d');
 
 /**
  * Claims the integration, checks the source, takes the next markers before anything is read, and settles for each stream how it is read

@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { TidemarkFailure } from '../model/failure.ts';
+import { requireMigrated } from '../store/require-migrated.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { TemporalTarget } from '../workers/worker.ts';
 import { TidemarkClient } from './client.ts';
@@ -36,16 +36,6 @@ export async function openMigratedStore(databaseUrl: string): Promise<Store> {
     await store[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** Fails with `InvalidConfiguration` unless every migration has run. Asks only: a database without tables stays without. */
-export async function requireMigrated(store: Store): Promise<void> {
-  const { rows } = await store.pool.query<{ present: boolean }>(`select to_regclass('tidemark.integration') is not null as present`);
-  const pending = rows[0]?.present ? await store.pendingMigrations() : ['all'];
-  if (pending.length === 0) return;
-  throw new TidemarkFailure('InvalidConfiguration', `The database lacks migrations (${pending.join(', ')}).`, {
-    remedy: 'Run "tidemark migrate".',
-  });
 }
 
 /** A connected Temporal client; fails at once where Temporal can't be reached. */

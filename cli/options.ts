@@ -1,9 +1,14 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Log } from '../connectors/connector.ts';
+import type { MonitoringAddress } from '../workers/monitoring.ts';
 
 /** Options that every command has. */
 export interface CommonOptions {
   readonly json?: true;
+}
+
+export interface MetricsOptions {
+  readonly metricsAddress?: MonitoringAddress;
 }
 
 export interface ConfigOptions extends CommonOptions {
@@ -30,6 +35,15 @@ export function withConfig(command: Command): Command {
   return command.option('--config <file>', 'configuration file', 'tidemark.yaml');
 }
 
+/** Adds `--metrics-address`; it can be set by the environment too. */
+export function withMetrics(command: Command): Command {
+  return command.addOption(
+    new Option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there; default: nowhere')
+      .env('TIDEMARK_METRICS_ADDRESS')
+      .argParser(parseAddress),
+  );
+}
+
 export function withConnections(command: Command): Command {
   return command.addHelpText('after', connectionHelp);
 }
@@ -45,6 +59,13 @@ export function parseCount(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('Write a whole number.');
   return value;
+}
+
+/** `127.0.0.1:9464`, `[::1]:9464`, or `:9464` for all addresses; port 0 is a free one. */
+function parseAddress(text: string): MonitoringAddress {
+  const [, host, port] = /^(\[[0-9a-f:.]+\]|[^:[\]]*):(\d{1,5})$/i.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65_535) throw new InvalidArgumentError('Write host:port: 127.0.0.1:9464.');
+  return { host: host.replace(/^\[|\]$/g, '') || '::', port: Number(port) };
 }
 
 /** The log of commands that stay: one line an event, to standard error. */

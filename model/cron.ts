@@ -42,6 +42,13 @@ export function cronIntervalMs(cron: string, timezone: string, now: Date): numbe
   return second.getTime() - first.getTime();
 }
 
+/** The first tick after a moment. */
+export function nextCronTick(cron: string, timezone: string, after: Date): Date {
+  const next = timesOf(cron, timezone).nextRun(after);
+  if (next === null) throw new RangeError(`the cron expression "${cron}" never runs`);
+  return next;
+}
+
 /** Temporal requires that day of month and day of week both match, where cron is satisfied with one of them. */
 function timesOf(cron: string, timezone: string): Cron {
   return new Cron(cron, { mode: '5-part', timezone, domAndDow: true, paused: true });

@@ -1,5 +1,6 @@
+import { parseDuration } from './config/duration.ts';
 import type { ScheduleConfig, ScheduleMode } from './config/types.ts';
-import { cronIntervalMs } from './cron.ts';
+import { cronIntervalMs, nextCronTick } from './cron.ts';
 
 const dayMs = 86_400_000;
 
@@ -23,6 +24,23 @@ export function intervalMs({ everyMs, cron, timezone }: Pick<ScheduleConfig, 'ev
  */
 export function catchupWindowMs(schedule: Pick<ScheduleConfig, 'mode' | 'everyMs' | 'cron' | 'timezone'>, now: Date): number {
   return schedule.mode === 'complete' ? dayMs : Math.max(intervalMs(schedule, now), shortestWindowMs);
+}
+
+/** How old the last complete read may get under a schedule of mode auto that does not say. */
+export const defaultCompleteEveryMs = parseDuration('7d');
+
+/**
+ * When the schedules have a stream read completely again, after a complete read that began at `since`; undefined if they never do. Under
+ * auto that is its first tick after `completeEvery`.
+ */
+export function completeDue(schedules: readonly ScheduleConfig[], stream: string, since: Date): Date | undefined {
+  const times = schedules
+    .filter(({ mode, streams }) => mode !== 'delta' && (streams?.includes(stream) ?? true))
+    .map(({ mode, everyMs, cron, timezone, completeEveryMs }) => {
+      const from = mode === 'auto' ? since.getTime() + (completeEveryMs ?? defaultCompleteEveryMs) : since.getTime();
+      return cron === undefined ? from + (everyMs ?? 0) : nextCronTick(cron, timezone, new Date(from)).getTime();
+    });
+  return times.length === 0 ? undefined : new Date(Math.min(...times));
 }
 
 /** A schedule as the configuration file writes it. */

@@ -8,6 +8,7 @@ import { readSecret } from '../model/config/secrets.ts';
 import { waitTaskQueue } from '../model/workflow-ids.ts';
 import { configurationReader } from '../store/configurations.ts';
 import { openStore } from '../store/store.ts';
+import { type MonitoringAddress, startMonitoring } from './monitoring.ts';
 import { ensureSearchAttributes } from './namespace.ts';
 import { installRuntime } from './runtime.ts';
 import { workflowCode } from './workflow-code.ts';
@@ -28,12 +29,16 @@ export interface WorkerSettings {
   readonly interceptors?: WorkerInterceptors;
   /** Worker versioning: new runs start on the deployment's current version, and end on the version they began with. */
   readonly deployment?: { readonly name: string; readonly buildId: string };
+  /** Where to serve health, readiness and metrics; absent: nowhere. */
+  readonly metricsAddress?: MonitoringAddress;
 }
 
 /** A worker process's parts: one worker for workflows and steps, one for launchers that wait. */
 export interface RunningWorker {
   /** Ends when the worker was told to stop (`stop`, SIGINT, SIGTERM) and has finished, or fails with what broke it. */
   readonly finished: Promise<void>;
+  /** Where health, readiness and metrics are served, if they are. */
+  readonly monitoringUrl?: string;
   /** Stops taking work, gives running steps 30 s, then cancels them; they are tried again elsewhere. */
   stop(): Promise<void>;
 }
@@ -42,12 +47,24 @@ export interface RunningWorker {
 const waitSlots = 2_000;
 
 export async function startWorker(settings: WorkerSettings): Promise<RunningWorker> {
+  const undo = new AsyncDisposableStack();
+  try {
+    return await start(settings, undo);
+  } catch (error) {
+    await undo.disposeAsync().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function start(settings: WorkerSettings, undo: AsyncDisposableStack): Promise<RunningWorker> {
   const { temporal, taskQueue } = settings;
-  installRuntime(settings.log);
+  const { metricsUrl: sdkMetricsUrl } = await installRuntime(settings.log, { metrics: settings.metricsAddress !== undefined });
   const connection = await Connection.connect(temporal.connection);
+  undo.defer(() => connection.close());
   await ensureSearchAttributes(connection, temporal.namespace);
   const nativeConnection = await NativeConnection.connect(nativeOptions(temporal.connection));
-  const store = await openStore(settings.databaseUrl);
+  undo.defer(() => nativeConnection.close());
+  const store = undo.use(await openStore(settings.databaseUrl));
   const deps: Dependencies = {
     store,
     temporal: new Client({ connection, namespace: temporal.namespace }),
@@ -56,6 +73,19 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
     secret: async (reference) => readSecret(reference, process.env),
     log: settings.log,
   };
+  const workers: Worker[] = [];
+  const monitoring = settings.metricsAddress
+    ? undo.use(
+        await startMonitoring({
+          address: settings.metricsAddress,
+          databaseUrl: settings.databaseUrl,
+          temporal: deps.temporal,
+          taskQueue,
+          workers,
+          sdkMetricsUrl,
+        }),
+      )
+    : undefined;
   const common = {
     connection: nativeConnection,
     namespace: temporal.namespace,
@@ -87,17 +117,18 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
     activities: createWaitActivities(deps),
     maxConcurrentActivityTaskExecutions: waitSlots,
   });
-  const workers = [work, waiting];
+  workers.push(work, waiting);
   const finished = (async () => {
     try {
       await Promise.all(workers.map((worker) => worker.run().finally(() => workers.forEach(shutDown))));
     } finally {
-      await Promise.allSettled([store[Symbol.asyncDispose](), nativeConnection.close(), connection.close()]);
+      await undo.disposeAsync().catch(() => undefined);
     }
   })();
   finished.catch(() => undefined);
   return {
     finished,
+    ...(monitoring === undefined ? {} : { monitoringUrl: monitoring.url }),
     async stop() {
       workers.forEach(shutDown);
       await finished;

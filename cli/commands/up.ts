@@ -13,24 +13,26 @@ import { readConfiguration } from '../configuration-file.ts';
 import { builtInConnectors } from '../connectors.ts';
 import { connectTemporal } from '../context.ts';
 import { exitCode } from '../exit-codes.ts';
-import { addCommand, type ConfigOptions, parseCount, processLog, withConfig } from '../options.ts';
+import { addCommand, type ConfigOptions, type MetricsOptions, parseCount, processLog, withConfig, withMetrics } from '../options.ts';
 import { print, printJson, tell } from '../output.ts';
 import { removeConnection, stateDirectory, writeConnection } from '../up-connection.ts';
 import { formatPlan } from './apply.ts';
 
-interface UpOptions extends ConfigOptions {
+interface UpOptions extends ConfigOptions, MetricsOptions {
   readonly postgresPort?: number;
   readonly temporalPort?: number;
   readonly uiPort?: number;
 }
 
 export function addUp(program: Command): void {
-  withConfig(
-    addCommand(
-      program,
-      'up',
-      'run everything on this machine, until Ctrl-C: PostgreSQL, Temporal and a worker; state is kept in .tidemark/',
-      'tidemark up\ntidemark up --ui-port 8233',
+  withMetrics(
+    withConfig(
+      addCommand(
+        program,
+        'up',
+        'run everything on this machine, until Ctrl-C: PostgreSQL, Temporal and a worker; state is kept in .tidemark/',
+        'tidemark up\ntidemark up --ui-port 8233',
+      ),
     ),
   )
     .addOption(new Option('--postgres-port <port>', 'default: a free one').argParser(parseCount))
@@ -39,7 +41,7 @@ export function addUp(program: Command): void {
     .action(up);
 }
 
-async function up({ config, postgresPort, temporalPort, uiPort, json }: UpOptions): Promise<void> {
+async function up({ config, postgresPort, temporalPort, uiPort, metricsAddress, json }: UpOptions): Promise<void> {
   const configuration = existsSync(config) ? readConfiguration(config, { secrets: true }).configuration : undefined;
   const stopped = firstSignal();
   // Loaded here alone: it takes longer than most commands.
@@ -72,11 +74,18 @@ async function up({ config, postgresPort, temporalPort, uiPort, json }: UpOption
     taskQueue,
     connectors: builtInConnectors,
     log: processLog,
+    ...(metricsAddress === undefined ? {} : { metricsAddress }),
   });
   undo.defer(() => worker.stop().catch(() => undefined));
   await writeConnection({ pid: process.pid, databaseUrl: postgres.url, temporalAddress: temporal.address, taskQueue });
   undo.defer(removeConnection);
-  const addresses = { postgres: `127.0.0.1:${postgres.port}`, temporal: temporal.address, ui: temporal.uiUrl ?? null, taskQueue };
+  const addresses = {
+    postgres: `127.0.0.1:${postgres.port}`,
+    temporal: temporal.address,
+    ui: temporal.uiUrl ?? null,
+    taskQueue,
+    monitoring: worker.monitoringUrl ?? null,
+  };
   await (json ? printJson({ ready: true, ...addresses }) : print(ready(addresses, configuration === undefined ? config : undefined)));
   const death = await Promise.race([
     stopped.then(() => undefined),
@@ -108,7 +117,7 @@ async function prepare(
 }
 
 function ready(
-  addresses: { readonly postgres: string; readonly temporal: string; readonly ui: string | null },
+  addresses: { readonly postgres: string; readonly temporal: string; readonly ui: string | null; readonly monitoring: string | null },
   missing: string | undefined,
 ): string {
   return [
@@ -116,6 +125,7 @@ function ready(
     `  PostgreSQL   ${addresses.postgres}, database tidemark; the address with its password is in .tidemark/connection.json`,
     `  Temporal     ${addresses.temporal}, namespace default`,
     ...(addresses.ui === null ? [] : [`  Web          ${addresses.ui}`]),
+    ...(addresses.monitoring === null ? [] : [`  Monitoring   ${addresses.monitoring}`]),
     ...(missing === undefined ? [] : [`There is no ${missing} yet: write one with "tidemark init", then run "tidemark apply".`]),
   ].join('\n');
 }

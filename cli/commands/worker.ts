@@ -2,22 +2,24 @@ import { type Command, Option } from 'commander';
 import { TidemarkFailure } from '../../model/failure.ts';
 import { builtInConnectors } from '../connectors.ts';
 import { environment, openMigratedStore } from '../context.ts';
-import { addCommand, type CommonOptions, processLog, withConnections } from '../options.ts';
+import { addCommand, type CommonOptions, type MetricsOptions, processLog, withConnections, withMetrics } from '../options.ts';
 import { print, printJson } from '../output.ts';
 
-interface WorkerOptions extends CommonOptions {
+interface WorkerOptions extends CommonOptions, MetricsOptions {
   readonly taskQueue?: string;
   readonly deployment?: string;
   readonly buildId?: string;
 }
 
 export function addWorker(program: Command): void {
-  withConnections(
-    addCommand(
-      program,
-      'worker',
-      'carry out syncs, until SIGINT or SIGTERM; any number of workers share the work',
-      'tidemark worker\ntidemark worker --task-queue corp-network',
+  withMetrics(
+    withConnections(
+      addCommand(
+        program,
+        'worker',
+        'carry out syncs, until SIGINT or SIGTERM; any number of workers share the work',
+        'tidemark worker --metrics-address 127.0.0.1:9464\ntidemark worker --task-queue corp-network',
+      ),
     ),
   )
     .option('--task-queue <name>', 'task queue to work on; default: TIDEMARK_TASK_QUEUE, or tidemark')
@@ -26,7 +28,7 @@ export function addWorker(program: Command): void {
     .action(work);
 }
 
-async function work({ taskQueue, deployment, buildId, json }: WorkerOptions): Promise<void> {
+async function work({ taskQueue, deployment, buildId, metricsAddress, json }: WorkerOptions): Promise<void> {
   if ((deployment === undefined) !== (buildId === undefined)) {
     throw new TidemarkFailure('InvalidConfiguration', '--deployment and --build-id belong together.', { remedy: 'Give both or none.' });
   }
@@ -41,8 +43,14 @@ async function work({ taskQueue, deployment, buildId, json }: WorkerOptions): Pr
     taskQueue: queue,
     connectors: builtInConnectors,
     log: processLog,
+    ...(metricsAddress === undefined ? {} : { metricsAddress }),
     ...(deployment !== undefined && buildId !== undefined ? { deployment: { name: deployment, buildId } } : {}),
   });
-  await (json ? printJson({ taskQueue: queue, ready: true }) : print(`Working on the task queue ${queue}. Ctrl-C ends it.`));
+  const { monitoringUrl } = worker;
+  if (json) await printJson({ taskQueue: queue, ready: true, ...(monitoringUrl === undefined ? {} : { monitoring: monitoringUrl }) });
+  else {
+    if (monitoringUrl !== undefined) await print(`Health and metrics: ${monitoringUrl}`);
+    await print(`Working on the task queue ${queue}. Ctrl-C ends it.`);
+  }
   await worker.finished;
 }
