@@ -8,6 +8,7 @@ import type { HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/
 import { defaultCompleteEveryMs } from '../model/schedules.ts';
 import { claimIntegration, type GrantedClaim } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
+import { arrivalsPending } from '../store/sql/arrivals.ts';
 import { retriesAsked } from '../store/sql/quarantine.ts';
 import type { Dependencies } from './dependencies.ts';
 import { checkSource, connectorOf, openSource, streamOf } from './source.ts';
@@ -53,7 +54,7 @@ export function begin(deps: Dependencies) {
           server: session.server,
           streams,
           dryRun: request.dryRun ?? false,
-          retries: !approved && (await retriesAsked(deps.store.pool, integration, names)),
+          retries: !approved && (await hasRetries(deps, integration, config, names)),
           ...(approved
             ? { approval: { digest: approved.digest, what: approved.what }, ...stepsOfApproval(config, approved.what) }
             : enabledSteps(config, mode)),
@@ -61,6 +62,19 @@ export function begin(deps: Dependencies) {
       },
     );
   };
+}
+
+/** Whether something must be read again by id whatever the listings bring. */
+async function hasRetries(
+  deps: Dependencies,
+  integration: string,
+  { steps }: IntegrationConfig,
+  names: readonly string[],
+): Promise<boolean> {
+  const { pool } = deps.store;
+  if (await retriesAsked(pool, integration, names)) return true;
+  const settles = steps.lookup.enabled && steps.upsert.enabled && steps.membership.enabled;
+  return settles && (await arrivalsPending(pool, integration, names));
 }
 
 interface PlanContext {

@@ -1,6 +1,7 @@
 import type { Limits } from '../model/config/types.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
-import { applyLinks, countMembers, countSurplus, resolveArrivals } from '../store/sql/apply-links.ts';
+import { applyLinks, countMembers, countSurplus } from '../store/sql/apply-links.ts';
+import { resolveArrivals } from '../store/sql/arrivals.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';

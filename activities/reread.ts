@@ -78,7 +78,9 @@ export function reread(deps: Dependencies) {
         }).catch((error: unknown) => {
           throw inIntegration(error, integration, candidates.stream);
         });
-        results.push(await writer.finish({ sealed: false, compared: false }));
+        const read = await writer.finish({ sealed: false, compared: false });
+        // Links of a referrer may be resolved now although its list is unchanged.
+        results.push({ ...read, news: read.news + candidates.referrers.length });
       }
       return results;
     });

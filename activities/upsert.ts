@@ -1,4 +1,5 @@
-import { applyLinks, resolveArrivals } from '../store/sql/apply-links.ts';
+import { applyLinks } from '../store/sql/apply-links.ts';
+import { resolveArrivals } from '../store/sql/arrivals.ts';
 import { applyQuarantine } from '../store/sql/quarantine.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import { type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';

@@ -153,7 +153,10 @@ export interface RunPlan {
   readonly streams: readonly StreamPlan[];
   /** The writing steps are rehearsed and taken back. */
   readonly dryRun: boolean;
-  /** Somebody asked to have quarantined items tried again: the re-read step has work whatever the listings bring. */
+  /**
+   * The re-read step has work whatever the listings bring: quarantined items that somebody asked to try again, or links to objects that came
+   * with an earlier run which did not come to the links.
+   */
   readonly retries: boolean;
   readonly steps: {
     readonly query: boolean;

@@ -151,8 +151,7 @@ export async function closeAbandoned(pool: pg.Pool, { runId, integration }: Unen
       `update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`,
       [integration, runId],
     );
-    await dropStaging(client, [runId]);
-    await publishRuns(client, [runId]);
+    await endUnrecorded(client, [runId]);
     return true;
   });
 }
@@ -164,8 +163,15 @@ async function closeLeftOpen(client: pg.ClientBase, integration: string, tempora
       returning id`,
     [integration, temporalRunId, JSON.stringify(leftOpen)],
   );
-  if (rows.length === 0) return;
-  const runIds = rows.map((row) => row.id);
+  if (rows.length > 0)
+    await endUnrecorded(
+      client,
+      rows.map((row) => row.id),
+    );
+}
+
+/** What is left of runs that did not come to their end. */
+async function endUnrecorded(client: pg.ClientBase, runIds: readonly string[]): Promise<void> {
   await dropStaging(client, runIds);
   await settleDecided(client, runIds);
   await publishRuns(client, runIds);

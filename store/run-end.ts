@@ -12,6 +12,7 @@ import type {
   StreamTotals,
 } from '../model/run.ts';
 import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
+import { settleArrivals } from './sql/arrivals.ts';
 import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { settleRetries } from './sql/quarantine.ts';
@@ -47,6 +48,7 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
       [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps), drift && JSON.stringify(drift)],
     );
     await settleRetries(client, integration, runId);
+    await settleArrivals(client, integration);
     await dropStaging(client, [runId]);
     await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);

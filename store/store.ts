@@ -13,6 +13,7 @@ import { Migration001Initial } from './migrations/migration-001-initial.ts';
 import { Migration002QuarantineRetry } from './migrations/migration-002-quarantine-retry.ts';
 import { Migration003DryRun } from './migrations/migration-003-dry-run.ts';
 import { Migration004Explain } from './migrations/migration-004-explain.ts';
+import { Migration005Arrivals } from './migrations/migration-005-arrivals.ts';
 import { Migration005RunTotals } from './migrations/migration-005-run-totals.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
@@ -63,6 +64,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '002-quarantine-retry', class: Migration002QuarantineRetry },
         { name: '003-dry-run', class: Migration003DryRun },
         { name: '004-explain', class: Migration004Explain },
+        { name: '005-arrivals', class: Migration005Arrivals },
         { name: '005-run-totals', class: Migration005RunTotals },
       ],
       tableName: 'tidemark_migration',

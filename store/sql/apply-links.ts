@@ -117,41 +117,6 @@ export async function applyLinks(
   return rowCount ?? 0;
 }
 
-/**
- * Links whose target has just arrived: where the referrer was read in this run and found unchanged, what was unresolved is resolved.
- * Referrers that were not read are never linked blindly; the re-read step has read them.
- */
-export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, phase: LinkPhase): Promise<void> {
-  const { plan, staged, verdictToken } = rows;
-  await client.query(
-    `with ready as materialized (
-       select u.place, u.from_id, u.kind, a.id as to_id
-         from tidemark.staged_verdict v
-         cross join lateral (
-           select s.id, s.source_id from tidemark.object s
-            where s.integration_id = $4 and s.source_id = v.source_id and s.stream = v.stream and s.deleted_at is null offset 0) a
-         cross join lateral (
-           select s.ctid as place, s.from_id, s.kind from tidemark.unresolved_link s
-            where s.integration_id = $4 and s.target = a.source_id and (s.kind = 'member') = $5 offset 0) u
-         cross join lateral (
-           select s.stream, s.source_id from tidemark.object s where s.id = u.from_id and s.deleted_at is null offset 0) f
-        where v.run_id = $1 and v.token = $3 and v.verdict in ('new', 'restored')
-          and exists (select 1 from tidemark.staged_item s
-                       where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
-                         and s.kind in ('object', 'present'))
-     ), resolved as (
-       delete from tidemark.unresolved_link u where u.ctid = any(array(select r.place from ready r))
-     ), added as (
-       insert into tidemark.link (from_id, kind, to_id) select r.from_id, r.kind, r.to_id from ready r
-       on conflict do nothing
-       returning from_id, kind, to_id
-     )
-     insert into tidemark.change (run_id, object_id, kind, link, target_id)
-     select $1, a.from_id, 'link-added', a.kind, a.to_id from added a`,
-    [plan.claim.runId, stagedTokens(staged), verdictToken, plan.claim.integration, phase === 'members'],
-  );
-}
-
 /** Stored member links of a stream's active objects: what percentages are of. */
 export async function countMembers(client: pg.ClientBase, integration: string, stream: string): Promise<number> {
   const { rows } = await client.query<{ links: string }>(

@@ -15,8 +15,8 @@ export interface RereadCandidates {
  * - Complete streams: stored and not listed. `action` decides whether objects that cleanup deactivated are candidates.
  * - Delta streams: changed, known, and not returned by the filtered read.
  * - Referrers: an object that arrives (new, restored, or gone and returned) may be the target of links that a source changes without
- *   telling: Active Directory drops memberships of a deleted user and does not touch the group's uSNChanged. A quarantined item that is
- *   tried again may arrive too.
+ *   telling: Active Directory drops memberships of a deleted user and does not touch the group's uSNChanged. So may one that arrived with an
+ *   earlier run, which did not come to its links; and a quarantined item that is tried again may arrive too.
  */
 export async function rereadCandidates(
   client: pg.ClientBase,
@@ -59,6 +59,13 @@ export async function rereadCandidates(
          left join gone g on g.stream = i.stream and g.source_id = i.source_id
         where i.kind in ('object', 'present')
           and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or g.seq < i.seq)
+        union all
+       select o.source_id, null
+         from tidemark.arrival r
+         cross join lateral (
+           select s.source_id from tidemark.object s
+            where s.id = r.object_id and s.deleted_at is null and s.deactivated_at is null offset 0) o
+        where r.integration_id = $3
         union all
        select q.source_id, null
          from tidemark.quarantine q

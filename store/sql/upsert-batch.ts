@@ -67,8 +67,8 @@ export async function middleOfBatch(
 }
 
 /**
- * Inserts and updates the objects of one batch and writes their change rows, in one statement. Run twice it changes nothing: a row is only
- * touched if what is stored still differs. An update that people can't see (a source attribute outside the mapping) writes no change row.
+ * Inserts and updates the objects of one batch and writes their change rows, in one statement, with a note of those that stored links have
+ * been waiting for. Run twice it changes nothing: a row is only touched if what is stored still differs. An update that people can't see (a source attribute outside the mapping) writes no change row.
  */
 export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after: string, upTo: string): Promise<number> {
   const { plan } = rows;
@@ -93,14 +93,24 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
            select true as is from tidemark.object s
             where s.integration_id = $7 and s.source_id = b.source_id and s.stream = b.stream offset 0) here on true
         where b.object_id is null and here.is is null order by b.source_id
-       returning id, key, attributes
+       returning id, source_id, key, attributes
      ), updated as (
        update tidemark.object o
           set key = b.key, attributes = b.attributes, source = b.source, source_hash = b.source_hash, mapping_version = b.mapping_version,
               updated_at = now(), deleted_at = null, deleted_reason = null, deactivated_at = null
          from prior p join batch b on b.seq = p.seq
         where o.id = p.id and o.id = any(array(select p.id from prior p))
-       returning o.id, o.key, o.attributes
+       returning o.id, o.source_id, o.key, o.attributes
+     ), arrived as (
+       insert into tidemark.arrival (object_id, integration_id)
+       select c.id, $7
+         from (select i.id, i.source_id from inserted i
+                union all
+               select u.id, u.source_id from updated u join prior p on p.id = u.id
+                where p.deleted_at is not null or p.deactivated_at is not null) c
+         cross join lateral (
+           select 1 from tidemark.unresolved_link s where s.integration_id = $7 and s.target = c.source_id limit 1) awaited
+       on conflict do nothing
      )
      insert into tidemark.change (run_id, object_id, kind, before, after)
      select $1, c.id, 'created', null, jsonb_build_object('key', c.key, 'attributes', c.attributes) from inserted c

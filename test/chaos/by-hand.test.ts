@@ -1,9 +1,19 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { syncWorkflowId } from '../../model/workflow-ids.ts';
 import { type ChaosMachine, startChaosMachine } from '../support/chaos-machine.ts';
-import { type Crew, countOf, expectWhole, holdInEveryStep, musterCrew, report, rounds, seed, syncAll } from '../support/chaos-rounds.ts';
+import {
+  allClosed,
+  type Crew,
+  countOf,
+  expectWhole,
+  holdInEveryStep,
+  musterCrew,
+  report,
+  rounds,
+  seed,
+  syncAll,
+} from '../support/chaos-rounds.ts';
 import { resetRun } from '../support/chaos-runs.ts';
-import { eventually } from '../support/tidemark.ts';
 
 /** What an operator does to the workflows of one integration, and how its launcher may end then. */
 interface Deed {
@@ -66,19 +76,11 @@ describe(`workflows ended by hand in every step, ${rounds} rounds, TIDEMARK_SEED
           expect(endings, name).toContain(outcome);
           outcomes.get(name)?.push(outcome);
         }
-        // What outlives its launcher ends by itself.
-        await Promise.all(crew.integrations.map(({ id }) => closed(syncWorkflowId(id))));
+        await allClosed(machine, crew);
         await expectWhole(machine, crew);
       }
       for (const [name, ended] of outcomes) report(name, { faults: ended.length, runsHit: ended.length, ...countOf('launcher', ended) });
     },
     rounds * 600_000,
   );
-
-  function closed(workflowId: string) {
-    return eventually(`the end of ${workflowId}`, async () => {
-      const { status } = await machine.temporal.workflow.getHandle(workflowId).describe();
-      return status.name !== 'RUNNING';
-    });
-  }
 });

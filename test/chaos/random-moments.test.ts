@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { syncWorkflowId } from '../../model/workflow-ids.ts';
 import { type ChaosMachine, type ChaosWorker, startChaosMachine } from '../support/chaos-machine.ts';
-import { type Crew, countOf, expectWhole, moments, musterCrew, report, seed, syncAll } from '../support/chaos-rounds.ts';
+import { allClosed, type Crew, countOf, expectWhole, moments, musterCrew, report, seed, syncAll } from '../support/chaos-rounds.ts';
 import { resetRun } from '../support/chaos-runs.ts';
 
 const kinds = [
@@ -62,6 +62,7 @@ describe(`faults at ${moments} random moments, TIDEMARK_SEED=${seed}`, () => {
         }
         episode.abort();
         await Promise.all(busy);
+        await allClosed(machine, crew);
         await expectWhole(machine, crew);
       }
       expect(endings.length).toBeGreaterThan(0);

@@ -7,7 +7,7 @@ import type { ChaosMachine } from './chaos-machine.ts';
 import { type Announcement, type ChaosServer, type HeldStep, points } from './chaos-source.ts';
 import { brokenFeed, brokenFence, wrongDeletions } from './chaos-witness.ts';
 import type { ScriptedSource } from './scripted-source.ts';
-import { type Ending, objectsOf } from './tidemark.ts';
+import { type Ending, eventually, objectsOf } from './tidemark.ts';
 
 /** Every step of a run, in order. */
 export const steps = ['begin', 'query', 'reread', 'transform', 'lookup', 'upsert', 'membership', 'cleanup', 'commit'] as const;
@@ -190,6 +190,14 @@ export async function expectWhole(machine: ChaosMachine, crew: Crew): Promise<vo
   for (const id of ids) expect(await brokenFeed(store.pool, id)).toEqual([]);
   expect(await brokenFence(store.pool)).toEqual([]);
   await expectNoOpenRuns(machine, ids);
+}
+
+/** Waits for the end of what outlives its launcher: a run whose launcher was terminated, a run that was reset. */
+export async function allClosed(machine: ChaosMachine, crew: Crew): Promise<void> {
+  for (const { id } of crew.integrations) {
+    const run = machine.temporal.workflow.getHandle(syncWorkflowId(id));
+    await eventually(`the end of the runs of ${id}`, async () => (await run.describe()).status.name !== 'RUNNING', 120_000);
+  }
 }
 
 /** No run is recorded as running, and Temporal has none open, of any of these integrations. */

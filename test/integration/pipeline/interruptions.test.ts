@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Claim } from '../../../model/run.ts';
@@ -69,15 +70,17 @@ describe('every step run twice, as when its answer is lost', () => {
 
 describe('a run that is interrupted', () => {
   let tidemark: TestTidemark;
-  /** Called before each attempt of the commit step. */
-  let beforeCommit: () => Promise<unknown> | undefined = () => undefined;
+  /** Called once before the next attempt of a step. */
+  const before = new Map<string, () => Promise<unknown>>();
   beforeAll(async () => {
     tidemark = await startTidemark([scriptedConnector(sources)], {
       activity: [
         ({ info }) => ({
           inbound: {
             async execute(input, next) {
-              if (info.activityType === 'commit') await beforeCommit();
+              const interrupt = before.get(info.activityType);
+              before.delete(info.activityType);
+              await interrupt?.();
               return next(input);
             },
           },
@@ -108,13 +111,58 @@ describe('a run that is interrupted', () => {
     const { id, source } = await integrate(tidemark, 'staging-at-the-end');
     await tidemark.sync({ integration: id, mode: 'complete' });
     change(source);
-    beforeCommit = () => {
-      beforeCommit = () => undefined;
-      return tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link, tidemark.staged_touched');
-    };
+    before.set('commit', () => tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link, tidemark.staged_touched'));
     const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(outcome).toBe('succeeded');
     expect(run?.drift).toEqual({ users: {}, groups: {} });
+  });
+
+  const membersOf = async (id: string) =>
+    (await objectsOf(tidemark.store, id)).find(({ sourceId }) => sourceId === 'g1')?.links.member ?? [];
+
+  async function failBeforeMembership(integration: string): Promise<void> {
+    before.set('membership', () => Promise.reject(ApplicationFailure.nonRetryable('the run ends here')));
+    expect((await tidemark.sync({ integration, mode: 'delta' })).outcome).toBe('failed');
+  }
+
+  it('between the return of a member and its membership leaves the membership to the next delta', async () => {
+    const { id, source } = await integrate(tidemark, 'returned-member');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.remove('u2');
+    await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(await membersOf(id)).toEqual(['u1', 'u3']);
+    source.put('users', 'u2', { uid: 'user2', cn: 'User 2' }, { manager: ['u1'] });
+    await failBeforeMembership(id);
+    await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(await membersOf(id)).toEqual(['u1', 'u2', 'u3']);
+    source.reads.length = 0;
+    const { run } = await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(Object.keys(run?.steps ?? {}).sort()).toEqual(['begin', 'query']);
+  });
+
+  it.each(['delta', 'complete'] as const)(
+    'between the arrival of an object and its membership in a group that named it before leaves the membership to the next %s',
+    async (mode) => {
+      const { id, source } = await integrate(tidemark, `named-before-${mode}`);
+      source.put('groups', 'g1', { cn: 'Group 1' }, { member: ['u1', 'u9'] });
+      source.put('users', 'u8', { uid: 'user8', cn: 'User 8' }, { manager: [] });
+      await tidemark.sync({ integration: id, mode: 'complete' });
+      source.put('users', 'u9', { uid: 'user9', cn: 'User 9' }, { manager: [] });
+      await failBeforeMembership(id);
+      await tidemark.sync({ integration: id, mode });
+      expect(await membersOf(id)).toEqual(['u1', 'u9']);
+    },
+  );
+
+  it('of one stream leaves memberships of those who have come back to the next run of the groups', async () => {
+    const { id, source } = await integrate(tidemark, 'one-stream');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    source.remove('u2');
+    await tidemark.sync({ integration: id, mode: 'delta' });
+    source.put('users', 'u2', { uid: 'user2', cn: 'User 2' }, { manager: ['u1'] });
+    await tidemark.sync({ integration: id, mode: 'delta', streams: ['users'] });
+    await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(await membersOf(id)).toEqual(['u1', 'u2', 'u3']);
   });
 
   it('by a change of the server begins again, and reads the new one completely', async () => {
@@ -147,21 +195,8 @@ describe('a run that is interrupted', () => {
 
 describe('the fence', () => {
   let tidemark: TestTidemark;
-  /** Called before each attempt of the commit step. */
-  const beforeCommit: () => Promise<unknown> | undefined = () => undefined;
   beforeAll(async () => {
-    tidemark = await startTidemark([scriptedConnector(sources)], {
-      activity: [
-        ({ info }) => ({
-          inbound: {
-            async execute(input, next) {
-              if (info.activityType === 'commit') await beforeCommit();
-              return next(input);
-            },
-          },
-        }),
-      ],
-    });
+    tidemark = await startTidemark([scriptedConnector(sources)]);
   });
   afterAll(() => tidemark[Symbol.asyncDispose]());
 
