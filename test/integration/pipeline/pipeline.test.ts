@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
+import { syncWorkflowId } from '../../../model/workflow-ids.ts';
 import { readMarkers } from '../../../store/markers.ts';
 import { readOverview } from '../../../store/read-overview.ts';
 import { findDrift } from '../../../store/run-summary.ts';
@@ -118,6 +119,21 @@ describe('a first sync', () => {
     expect(inMany.objects).toEqual(inOne.objects);
     expect(inMany.changes).toEqual(inOne.changes);
     expect(await attemptsOf(inMany.id)).toEqual(new Set([1]));
+  });
+});
+
+describe('a run', () => {
+  it('leaves a history whose length does not depend on how much there is', async () => {
+    const lengths: (number | undefined)[] = [];
+    for (const people of [4, 400]) {
+      const { id, source } = await integrate(`history-${people}`);
+      fill(source, people);
+      const launcher = await tidemark.launch({ integration: id, mode: 'complete' });
+      expect((await tidemark.ending(launcher)).outcome).toBe('succeeded');
+      const { events } = await tidemark.temporal.client.workflow.getHandle(syncWorkflowId(id)).fetchHistory();
+      lengths.push(events?.length);
+    }
+    expect(lengths[1]).toBe(lengths[0]);
   });
 });
 
