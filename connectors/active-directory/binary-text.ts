@@ -1,14 +1,11 @@
+import { isGuidText } from '../directory/guid-text.ts';
+
 /** The usual text form of a GUID (lower case, dashes) from its 16 bytes: the first three fields are little-endian ([MS-DTYP] 2.3.4.2). */
 export function guidText(bytes: Buffer): string {
   if (bytes.length !== 16) throw new RangeError(`A GUID has 16 bytes, not ${bytes.length}`);
   const hex = (start: number, end: number): string => bytes.toString('hex', start, end);
   const swapped = (start: number, end: number): string => Buffer.from(bytes.subarray(start, end)).reverse().toString('hex');
   return `${swapped(0, 4)}-${swapped(4, 6)}-${swapped(6, 8)}-${hex(8, 10)}-${hex(10, 16)}`;
-}
-
-/** Whether a text is a GUID in its usual text form. */
-export function isGuidText(text: string): boolean {
-  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
 /** The inverse of {@link guidText}. Throws a `RangeError` for anything but a GUID. */

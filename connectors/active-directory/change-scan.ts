@@ -1,10 +1,12 @@
 import { AndFilter, type Filter, GreaterThanEqualsFilter, type SearchEntry } from 'ldapts';
 import type { Marker } from '../../model/marker.ts';
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { isSameDn } from '../directory/distinguished-name.ts';
+import { buffers, values } from '../directory/entry.ts';
+import { generalizedTime } from '../directory/generalized-time.ts';
 import { domainScope, extendedDn, showDeleted, showRecycled } from './controls.ts';
-import { generalizedTime, instantMsFrom1601Seconds } from './directory-time.ts';
-import { isSameDn, parseExtendedDn } from './distinguished-name.ts';
-import { buffers, values } from './entry.ts';
+import { instantMsFrom1601Seconds } from './directory-time.ts';
+import { parseExtendedDn } from './extended-dn.ts';
 import { type AttributeChange, attributeIds, parseReplicationMetadata } from './replication-metadata.ts';
 import type { DomainController } from './server.ts';
 import type { ActiveDirectorySettings } from './settings.ts';

@@ -1,13 +1,13 @@
 import { PresenceFilter } from 'ldapts';
 import type { CheckReport, Finding } from '../connector.ts';
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { buffers, values } from '../directory/entry.ts';
+import { transportOf } from '../directory/transport.ts';
 import { domainScope } from './controls.ts';
 import { deletionRightsRemedy, seesDeletions } from './deleted-objects.ts';
-import { buffers, values } from './entry.ts';
 import { type DomainController, readPosition } from './server.ts';
 import type { ActiveDirectorySettings } from './settings.ts';
 import type { StreamPlan } from './streams.ts';
-import { transportOf } from './transport.ts';
 
 const clockSkewLimitMs = 5 * 60_000;
 

@@ -1,5 +1,5 @@
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
 import { domainScope, showDeleted } from './controls.ts';
 
 /** DN of the container of a domain's tombstones; the name is the same in every language. */

@@ -1,20 +1,18 @@
 import type { Control, SearchEntry } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Item, SourceAttributes, SourceValue } from '../../model/item.ts';
+import type { SourceAttributes, SourceValue } from '../../model/item.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { buffers, values } from '../directory/entry.ts';
+import { isoFromGeneralizedTime } from '../directory/generalized-time.ts';
+import { type LinksItem, type ObjectItem, slices } from '../directory/items.ts';
 import { isSecret, isTrackedAnyway, isUntracked } from './attributes.ts';
 import { guidText, sidText } from './binary-text.ts';
-import type { DirectoryConnection } from './connection.ts';
 import { domainScope, extendedDn } from './controls.ts';
-import { isoFromGeneralizedTime } from './directory-time.ts';
-import { parseExtendedDn } from './distinguished-name.ts';
-import { buffers, values } from './entry.ts';
+import { parseExtendedDn } from './extended-dn.ts';
 import type { PrimaryGroups } from './primary-groups.ts';
 import { parseRange, readRest, withoutRange } from './ranged-values.ts';
 import type { AttributeDefinition, SchemaView, ValueForm } from './schema.ts';
 import type { StreamPlan } from './streams.ts';
-
-export type ObjectItem = Extract<Item, { kind: 'object' }>;
-export type LinksItem = Extract<Item, { kind: 'links' }>;
 
 /** An entry as the engine wants it: the object, and its lists of links that are too long for it. */
 export interface ReadEntry {
@@ -168,16 +166,6 @@ function refuseUnreadable(stream: string, name: string, definition: AttributeDef
         : 'Remove it from attributes, mapping and include: the schema calls it a back-link, constructed or not replicated.',
     },
   );
-}
-
-function slices(id: string, link: string, targets: readonly string[], size: number): readonly LinksItem[] {
-  return Array.from({ length: Math.ceil(targets.length / size) }, (_, index) => ({
-    kind: 'links' as const,
-    id,
-    link,
-    targets: targets.slice(index * size, (index + 1) * size),
-    last: (index + 1) * size >= targets.length,
-  }));
 }
 
 function targetId(value: string, host: string): string {

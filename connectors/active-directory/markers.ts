@@ -1,4 +1,3 @@
-import { TidemarkFailure } from '../../model/failure.ts';
 import type { Marker, MarkerVerdict } from '../../model/marker.ts';
 import type { DirectoryPosition, DomainController } from './server.ts';
 import type { ActiveDirectorySettings } from './settings.ts';
@@ -57,12 +56,4 @@ export function judgeMarker(
     );
   }
   return { valid: true };
-}
-
-/** Fails with `ServerChanged` unless a marker belongs to this server: data and markers of one run come from one. */
-export function requireSameServer(marker: Marker, server: DomainController): void {
-  if (marker.server.id === server.identity.id) return;
-  throw new TidemarkFailure('ServerChanged', `The marker was taken on ${marker.server.name}, but this is ${server.identity.name}`, {
-    remedy: 'Nothing: the run begins again with the server that is there.',
-  });
 }

@@ -1,8 +1,8 @@
 import { EqualityFilter } from 'ldapts';
+import type { DirectoryConnection } from '../directory/connection.ts';
 import { sidWithRelativeId } from './binary-text.ts';
-import type { DirectoryConnection } from './connection.ts';
 import { domainScope, extendedDn } from './controls.ts';
-import { parseExtendedDn } from './distinguished-name.ts';
+import { parseExtendedDn } from './extended-dn.ts';
 
 /** Finds primary groups: a user names its own by the last part of the group's SID only, and such a membership is in no `member` list. */
 export interface PrimaryGroups {

@@ -1,6 +1,6 @@
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
 import { domainScope, extendedDn } from './controls.ts';
-import type { ExtendedDn } from './distinguished-name.ts';
+import type { ExtendedDn } from './extended-dn.ts';
 
 /** The values an answer holds: `last` is `*` if there are no more. */
 export interface ValueRange {

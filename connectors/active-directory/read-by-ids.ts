@@ -1,11 +1,12 @@
 import { AndFilter, EqualityFilter, OrFilter } from 'ldapts';
 import type { Found } from '../../model/item.ts';
-import { guidBytes, isGuidText } from './binary-text.ts';
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { values } from '../directory/entry.ts';
+import { isGuidText } from '../directory/guid-text.ts';
+import { guidBytes } from './binary-text.ts';
 import { domainScope, extendedDn, showDeleted, showRecycled } from './controls.ts';
 import { seesDeletions } from './deleted-objects.ts';
-import { parseExtendedDn } from './distinguished-name.ts';
-import { values } from './entry.ts';
+import { parseExtendedDn } from './extended-dn.ts';
 import type { DomainController } from './server.ts';
 import type { StreamReader } from './stream-reader.ts';
 

@@ -2,10 +2,12 @@ import { AndFilter } from 'ldapts';
 import type { Item } from '../../model/item.ts';
 import type { Marker } from '../../model/marker.ts';
 import type { ReadEnd } from '../connector.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { outermost } from '../directory/distinguished-name.ts';
+import { batches } from '../directory/items.ts';
 import { changedSince, scanChanges } from './change-scan.ts';
-import type { DirectoryConnection } from './connection.ts';
 import { domainScope, extendedDn } from './controls.ts';
-import { isAtOrBelow, parseExtendedDn } from './distinguished-name.ts';
+import { parseExtendedDn } from './extended-dn.ts';
 import type { DomainController } from './server.ts';
 import type { ActiveDirectorySettings } from './settings.ts';
 import type { StreamReader } from './stream-reader.ts';
@@ -67,13 +69,6 @@ export async function* readChangesSince(options: {
   return { covers: 'changes' };
 }
 
-/** Without those that lie below another of them. */
-function outermost(dns: readonly string[]): readonly string[] {
-  return dns.filter(
-    (dn, index) => !dns.some((other, at) => at !== index && isAtOrBelow(dn, other) && (!isAtOrBelow(other, dn) || at < index)),
-  );
-}
-
 async function* idsBelow(connection: DirectoryConnection, base: string, pageSize: number): AsyncGenerator<string, void> {
   const search = {
     base,
@@ -88,8 +83,4 @@ async function* idsBelow(connection: DirectoryConnection, base: string, pageSize
       if (guid !== undefined) yield guid;
     }
   }
-}
-
-function* batches(items: readonly Item[], size: number): Generator<readonly Item[], void> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }

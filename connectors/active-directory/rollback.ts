@@ -1,9 +1,10 @@
 import { AndFilter, GreaterThanEqualsFilter, LessThanEqualsFilter } from 'ldapts';
 import type { Marker, MarkerVerdict } from '../../model/marker.ts';
-import type { DirectoryConnection } from './connection.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { buffers } from '../directory/entry.ts';
+import { generalizedTime } from '../directory/generalized-time.ts';
 import { domainScope, showDeleted, showRecycled } from './controls.ts';
-import { generalizedTime, instantMsFrom1601Seconds } from './directory-time.ts';
-import { buffers } from './entry.ts';
+import { instantMsFrom1601Seconds } from './directory-time.ts';
 import { parseReplicationMetadata } from './replication-metadata.ts';
 import type { DomainController } from './server.ts';
 

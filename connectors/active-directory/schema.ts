@@ -1,7 +1,7 @@
 import { EqualityFilter, OrFilter } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { DirectoryConnection } from './connection.ts';
-import { values } from './entry.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { values } from '../directory/entry.ts';
 
 /** How the values of an attribute are represented, decided by its syntax ([MS-ADTS] 3.1.1.2.2.2). */
 export type ValueForm = 'text' | 'dn' | 'boolean' | 'integer' | 'largeInteger' | 'time' | 'sid' | 'guid' | 'binary';

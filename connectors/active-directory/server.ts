@@ -1,11 +1,11 @@
 import type { SearchEntry } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { ServerIdentity } from '../../model/marker.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { buffers, values } from '../directory/entry.ts';
+import { isoFromGeneralizedTime } from '../directory/generalized-time.ts';
 import { guidText } from './binary-text.ts';
-import type { DirectoryConnection } from './connection.ts';
 import { showDeletedOid, showRecycledOid } from './controls.ts';
-import { isoFromGeneralizedTime } from './directory-time.ts';
-import { buffers, values } from './entry.ts';
 
 /** What a domain controller says about itself and does not change while it runs. */
 export interface DomainController {

@@ -1,13 +1,14 @@
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { isAtOrBelow } from '../directory/distinguished-name.ts';
+import { parseFilter } from '../directory/filter-text.ts';
+import { requireSameServer } from '../directory/same-server.ts';
 import { checkDirectory } from './check.ts';
-import type { DirectoryConnection } from './connection.ts';
 import { requireDeletionRights } from './deleted-objects.ts';
-import { isAtOrBelow } from './distinguished-name.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
-import { parseFilter } from './filter-text.ts';
-import { judgeMarker, markerAt, requireSameServer } from './markers.ts';
+import { judgeMarker, markerAt } from './markers.ts';
 import { type PrimaryGroups, primaryGroupsOf } from './primary-groups.ts';
 import { readObjectsByIds } from './read-by-ids.ts';
 import { readChangesSince } from './read-changes.ts';
@@ -76,7 +77,7 @@ export async function openSession(
       return (await setBack(since)) ? setBackVerdict(since, server) : verdict;
     },
     async *readAll(stream, upTo) {
-      requireSameServer(upTo, server);
+      requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
       await requireDeletionRights(connection, server.domainDn);
       let objects = 0;
@@ -93,8 +94,8 @@ export async function openSession(
       return { covers: 'listing', seal: { objects, server: server.identity } };
     },
     async *readChanges(stream, since, upTo) {
-      requireSameServer(since, server);
-      requireSameServer(upTo, server);
+      requireSameServer(since, server.identity);
+      requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
       await requireDeletionRights(connection, server.domainDn);
       const end = yield* readChangesSince({ connection, server, settings, stream: wanted, since, pageSize });

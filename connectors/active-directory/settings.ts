@@ -1,23 +1,17 @@
 import { z } from 'zod';
 import { durationMs } from '../../model/config/duration.ts';
 import { secretReference } from '../../model/config/secrets.ts';
-import { parseFilter } from './filter-text.ts';
-import { transportProblem } from './transport.ts';
+import { attributeName, directoryUrl, filterText, refuseUnprotected } from '../directory/settings.ts';
 
-const directoryUrl = z
-  .string()
-  .regex(/^ldaps?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?\/?$/, {
-    message: 'not an address of the form ldaps://HOST or ldap://HOST, with :PORT if it is not the usual one',
-  })
-  .refine((url) => !/:326[89]\/?$/.test(url), {
-    message: 'the port of a global catalog, which holds a part of the attributes and memberships only; leave the port out',
-  });
+const domainControllerUrl = directoryUrl.refine((url) => !/:326[89]\/?$/.test(url), {
+  message: 'the port of a global catalog, which holds a part of the attributes and memberships only; leave the port out',
+});
 
 /** `settings` of an `active-directory` integration. Durations are in milliseconds after validation. */
 export const settingsSchema = z
   .strictObject({
     urls: z
-      .array(directoryUrl)
+      .array(domainControllerUrl)
       .min(1)
       .describe(
         'Domain controllers, ldaps://HOST[:PORT] or ldap://HOST[:PORT], tried in this order. Port 636 or 389 unless given; not the global catalog.',
@@ -63,37 +57,22 @@ export const settingsSchema = z
     connectTimeout: durationMs.prefault('10s').describe('How long connecting to a domain controller may take. Default: 10s.'),
     requestTimeout: durationMs.prefault('3m').describe('How long one request, such as one page of a listing, may take. Default: 3m.'),
   })
-  .superRefine((settings, context) => {
-    settings.urls.forEach((url, index) => {
-      const problem = transportProblem(url, settings);
-      if (problem)
-        context.addIssue({ code: 'custom', path: ['urls', index], message: problem.message, params: { remedy: problem.remedy } });
-    });
-  });
+  .superRefine(refuseUnprotected);
 
 export type ActiveDirectorySettings = z.output<typeof settingsSchema>;
 
 /** What a stream's block may hold beside `include` and `mapping`. */
 export const streamSettingsSchema = z.strictObject({
-  filter: z
-    .string()
-    .optional()
-    .superRefine((filter, context) => {
-      if (filter === undefined) return;
-      const checked = parseFilter(filter);
-      if (checked.valid) return;
-      const remedy =
-        'Correct the filter: each condition and each group of conditions stands in parentheses, such as (&(objectClass=user)(mail=*)).';
-      context.addIssue({ code: 'custom', message: `not an LDAP filter (RFC 4515): ${checked.reason}`, params: { remedy } });
-    })
-    .describe('LDAP filter (RFC 4515) that objects of the stream match. Default: all users, all groups, all OUs and containers.'),
+  filter: filterText.describe(
+    'LDAP filter (RFC 4515) that objects of the stream match. Default: all users, all groups, all OUs and containers.',
+  ),
   base: z.string().min(1).optional().describe("DN at or below which the stream's objects lie. Default: baseDn of the integration."),
   scope: z
     .enum(['subtree', 'onelevel'])
     .default('subtree')
     .describe('subtree (default): the base and all below it. onelevel: only what lies directly below the base.'),
   attributes: z
-    .array(z.string().regex(/^[A-Za-z][A-Za-z0-9-]*$/, { message: 'not the name of an attribute' }))
+    .array(attributeName)
     .default([])
     .describe('More source attributes to read. What mapping and include read is read anyway. Default: none.'),
 });

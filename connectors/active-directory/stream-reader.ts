@@ -1,7 +1,7 @@
 import type { Filter } from 'ldapts';
 import type { Item } from '../../model/item.ts';
-import type { DirectoryConnection } from './connection.ts';
-import { isAtOrBelow } from './distinguished-name.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { type Scope, scopeWithin } from '../directory/scope.ts';
 import type { EntryReader } from './entry-reader.ts';
 import type { StreamPlan } from './streams.ts';
 
@@ -24,7 +24,7 @@ export interface StreamReader {
   /** Items page by page; ends when the server said that there are no more. */
   search(search: StreamSearch): AsyncGenerator<readonly Item[], void>;
   /** The part of the stream's scope that lies at or below a DN; `undefined` if there is none. */
-  within(dn: string): { readonly base: string; readonly scope: 'one' | 'sub' } | undefined;
+  within(dn: string): Scope | undefined;
 }
 
 /** The most entries a page may have if each may carry a list of references: bounds the memory of a page. */
@@ -55,10 +55,6 @@ export function streamReader(connection: DirectoryConnection, plan: StreamPlan, 
         if (items.length > 0) yield items;
       }
     },
-    within(dn) {
-      if (isAtOrBelow(plan.base, dn)) return { base: plan.base, scope: plan.scope };
-      if (!isAtOrBelow(dn, plan.base)) return undefined;
-      return plan.scope === 'sub' ? { base: dn, scope: 'sub' } : undefined;
-    },
+    within: (dn) => scopeWithin(plan, dn),
   };
 }

@@ -1,6 +1,6 @@
 import type { StreamDeclaration } from '../connector.ts';
+import { attributesInFilter, parseFilter } from '../directory/filter-text.ts';
 import { isUntracked, volatileAttributes } from './attributes.ts';
-import { attributesInFilter, parseFilter } from './filter-text.ts';
 import type { ActiveDirectorySettings, ActiveDirectoryStreamSettings } from './settings.ts';
 
 /** How a stream's links are named and read. `attribute` holds DNs; `primaryGroupId` is made from primaryGroupID and the object's SID. */

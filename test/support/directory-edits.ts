@@ -13,8 +13,8 @@ export function remove(type: string, ...values: readonly string[]): Change {
   return new Change({ operation: 'delete', modification: new Attribute({ type, values: [...values] }) });
 }
 
-/** `CN=` and a name, escaped (RFC 4514 2.4). */
-export function rdn(type: 'CN' | 'OU', name: string): string {
+/** `CN=` or the like and a name, escaped (RFC 4514 2.4). */
+export function rdn(type: 'CN' | 'OU' | 'uid', name: string): string {
   return `${type}=${name.replaceAll(/[,\\#+<>;"=]/g, '\\$&').replaceAll(/^ | $/g, '\\ ')}`;
 }
 

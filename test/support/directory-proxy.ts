@@ -1,8 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
-import type { SambaServer } from './samba.ts';
 
-/** A way to a domain controller on which a test can do something before a search is passed on: between pages, between one search and the next. */
+/** A way to a directory server on which a test can do something before a search is passed on: between pages, between one search and the next. */
 export interface DirectoryProxy extends AsyncDisposable {
   /** `ldap://127.0.0.1:PORT`; not encrypted, for the proxy has to read the requests. */
   readonly url: string;
@@ -29,12 +28,12 @@ const pagedResultsOid = '1.2.840.113556.1.4.319';
 /** A result code (RFC 4511 A.1). */
 const busy = 51;
 
-export async function startDirectoryProxy(dc: Pick<SambaServer, 'address'>): Promise<DirectoryProxy> {
+export async function startDirectoryProxy(directory: { readonly address: string; readonly port?: number }): Promise<DirectoryProxy> {
   let searches = 0;
   let isBusy = false;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
-    const upstream = connect({ host: dc.address, port: 389 });
+    const upstream = connect({ host: directory.address, port: directory.port ?? 389 });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);

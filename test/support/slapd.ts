@@ -54,6 +54,8 @@ export interface SlapdServer extends AsyncDisposable {
   readonly caFile: string;
   readonly hostName: string;
   readonly address: string;
+  /** Of {@link SlapdServer.url}. */
+  readonly port: number;
   /** The directory of the server's files: `data` and `log` are the databases. */
   readonly directory: string;
   /** Stops the server and keeps its data. */
@@ -155,6 +157,7 @@ export async function startSlapd(options: SlapdOptions = {}): Promise<SlapdServe
     caFile: join(directory, 'ca.pem'),
     hostName,
     address,
+    port,
     directory,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),

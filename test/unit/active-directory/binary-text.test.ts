@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { guidBytes, guidText, isGuidText, sidText, sidWithRelativeId } from '../../../connectors/active-directory/binary-text.ts';
+import { guidBytes, guidText, sidText, sidWithRelativeId } from '../../../connectors/active-directory/binary-text.ts';
+import { isGuidText } from '../../../connectors/directory/guid-text.ts';
 
 test('the first three fields of a GUID are little-endian', () => {
   expect(guidText(Buffer.from('a05e2de7a73f4e4fa0f8fa6bfe1e6c8d', 'hex'))).toBe('e72d5ea0-3fa7-4f4e-a0f8-fa6bfe1e6c8d');

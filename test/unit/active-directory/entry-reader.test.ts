@@ -1,8 +1,8 @@
 import { Attribute, BerReader, BerWriter, SearchEntry } from 'ldapts';
 import { expect, test } from 'vitest';
-import type { DirectoryConnection, Search } from '../../../connectors/active-directory/connection.ts';
 import { entryReader } from '../../../connectors/active-directory/entry-reader.ts';
 import type { AttributeDefinition } from '../../../connectors/active-directory/schema.ts';
+import type { DirectoryConnection, Search } from '../../../connectors/directory/connection.ts';
 
 // Samba gives ranges only where they are asked for, so what a Windows server does by itself is told here by hand
 // ([MS-ADTS] 3.1.1.3.1.3.3; MaxValRange).

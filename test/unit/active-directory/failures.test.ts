@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { connectionFailure, requestFailure, signInFailure } from '../../../connectors/active-directory/failures.ts';
+import { dialect } from '../../../connectors/active-directory/dialect.ts';
+import { connectionFailure, requestFailure, signInFailure } from '../../../connectors/directory/failures.ts';
 
 const host = 'dc1.corp.example:636';
 const serverText = (code: string): string => `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${code}, v1db1`;
@@ -10,18 +11,18 @@ test.each([
   ['533', 'disabled'],
   ['775', 'locked'],
 ])('a refused sign-in with data %s says "%s"', (code, words) => {
-  expect(signInFailure(host, 49, serverText(code))).toMatchObject({
+  expect(signInFailure(dialect, host, 49, serverText(code))).toMatchObject({
     type: 'AuthenticationFailed',
     message: expect.stringContaining(words),
   });
 });
 
 test('a refused sign-in without a known code is still one', () => {
-  expect(signInFailure(host, 49, '')).toMatchObject({ type: 'AuthenticationFailed', message: expect.stringContaining('49') });
+  expect(signInFailure(dialect, host, 49, '')).toMatchObject({ type: 'AuthenticationFailed', message: expect.stringContaining('49') });
 });
 
 test('a domain controller that is unavailable at sign-in refuses nobody', () => {
-  expect(signInFailure(host, 52, 'going down')).toMatchObject({ type: 'SourceUnavailable' });
+  expect(signInFailure(dialect, host, 52, 'going down')).toMatchObject({ type: 'SourceUnavailable' });
 });
 
 test.each([
@@ -37,15 +38,15 @@ test.each([
   [52, 'SourceUnavailable'],
   [1, 'SourceUnavailable'],
 ] as const)('result code %i of a listing is %s, with a remedy', (status, type) => {
-  expect(requestFailure(host, 'stream users', status, '')).toMatchObject({ type, details: { remedy: expect.any(String) } });
+  expect(requestFailure(dialect, host, 'stream users', status, '')).toMatchObject({ type, details: { remedy: expect.any(String) } });
 });
 
 test('an untrusted certificate is configuration, a refused connection is not', () => {
   const error = (code: string): Error => Object.assign(new Error(code), { code });
   for (const code of ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'SELF_SIGNED_CERT_IN_CHAIN', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID']) {
-    expect(connectionFailure(host, 'Connecting to', error(code))).toMatchObject({ type: 'InvalidConfiguration' });
+    expect(connectionFailure(dialect, host, 'Connecting to', error(code))).toMatchObject({ type: 'InvalidConfiguration' });
   }
   for (const code of ['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'ECONNRESET']) {
-    expect(connectionFailure(host, 'Connecting to', error(code))).toMatchObject({ type: 'SourceUnavailable' });
+    expect(connectionFailure(dialect, host, 'Connecting to', error(code))).toMatchObject({ type: 'SourceUnavailable' });
   }
 });

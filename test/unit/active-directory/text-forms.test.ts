@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import { generalizedTime, instantMsFrom1601Seconds, isoFromGeneralizedTime } from '../../../connectors/active-directory/directory-time.ts';
-import { isAtOrBelow, parseExtendedDn } from '../../../connectors/active-directory/distinguished-name.ts';
-import { attributesInFilter, parseFilter } from '../../../connectors/active-directory/filter-text.ts';
+import { instantMsFrom1601Seconds } from '../../../connectors/active-directory/directory-time.ts';
+import { parseExtendedDn } from '../../../connectors/active-directory/extended-dn.ts';
 import { parseRange } from '../../../connectors/active-directory/ranged-values.ts';
+import { isAtOrBelow } from '../../../connectors/directory/distinguished-name.ts';
+import { attributesInFilter, parseFilter } from '../../../connectors/directory/filter-text.ts';
+import { generalizedTime, isoFromGeneralizedTime } from '../../../connectors/directory/generalized-time.ts';
 
 test.each([
   [

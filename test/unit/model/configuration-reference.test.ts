@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { activeDirectory } from '../../../connectors/active-directory/index.ts';
+import { ldap } from '../../../connectors/ldap/index.ts';
 import { connectorRegistry } from '../../../connectors/registry.ts';
 import { type ConnectorSchemas, loadConfiguration } from '../../../model/config/load.ts';
 import { configurationReference } from '../../../model/config/reference.ts';
 import { exampleConnectors } from '../../support/example-connector.ts';
 
-const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory]);
+const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory, ldap]);
 const example = readFileSync(fileURLToPath(new URL('../../../examples/tidemark.yaml', import.meta.url)), 'utf8');
 
 describe('the configuration reference', () => {

@@ -14,9 +14,9 @@ import {
   type SearchResponse,
 } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
+import type { Dialect } from './dialect.ts';
 import { connectionFailure, requestFailure, resultCodes, signInFailure } from './failures.ts';
-import type { ActiveDirectorySettings } from './settings.ts';
-import { transportOf } from './transport.ts';
+import { type TransportSettings, transportOf } from './transport.ts';
 
 /** One search, as the directory understands it. */
 export interface Search {
@@ -27,6 +27,14 @@ export interface Search {
   readonly controls?: readonly Control[];
   /** What is read, for error messages; no personal data. */
   readonly what: string;
+}
+
+/** How to connect and whom to sign in as: the part of the settings that every kind of directory has. */
+export interface ConnectionSettings extends TransportSettings {
+  readonly bindDn: string;
+  readonly caFile?: string | undefined;
+  readonly connectTimeout: number;
+  readonly requestTimeout: number;
 }
 
 /** One signed-in connection. It never reconnects: after any error but a result code it is dead, and every later request fails. */
@@ -46,9 +54,10 @@ export interface DirectoryConnection extends AsyncDisposable {
 /** Connects, protects the connection as the settings say, and signs in. Fails with `SourceUnavailable`, `InvalidConfiguration` or `AuthenticationFailed`. */
 export async function connect(
   url: string,
-  settings: ActiveDirectorySettings,
+  settings: ConnectionSettings,
   password: string,
   signal: AbortSignal,
+  dialect: Dialect,
 ): Promise<DirectoryConnection> {
   signal.throwIfAborted();
   const host = new URL(url).host;
@@ -86,20 +95,20 @@ export async function connect(
       new BindRequest({ messageId: internals(client)._nextMessageId(), dn: settings.bindDn, password }),
     );
     const { status, errorMessage } = response as BindResponse;
-    if (status !== resultCodes.success) throw signInFailure(host, status, errorMessage);
+    if (status !== resultCodes.success) throw signInFailure(dialect, host, status, errorMessage);
   };
   try {
     await Promise.race([signIn(), aborted]);
   } catch (error) {
     await close();
     signal.throwIfAborted();
-    throw error instanceof TidemarkFailure ? error : connectionFailure(host, 'Connecting to', error);
+    throw error instanceof TidemarkFailure ? error : connectionFailure(dialect, host, 'Connecting to', error);
   }
 
   let dead: unknown;
   async function request(search: Search, paging: PagedResultsControl | undefined): Promise<SearchResponse> {
     signal.throwIfAborted();
-    if (dead !== undefined) throw connectionFailure(host, 'The connection to', dead);
+    if (dead !== undefined) throw connectionFailure(dialect, host, 'The connection to', dead);
     try {
       const response = await internals(client)._send(
         new SearchRequest({
@@ -120,7 +129,7 @@ export async function connect(
       dead = error;
       await close();
       signal.throwIfAborted();
-      throw connectionFailure(host, `Reading ${search.what} from`, error);
+      throw connectionFailure(dialect, host, `Reading ${search.what} from`, error);
     }
   }
 
@@ -129,7 +138,7 @@ export async function connect(
     async search(search, missing = 'fail') {
       const response = await request(search, undefined);
       if (response.status === resultCodes.noSuchObject && missing === 'empty') return [];
-      if (response.status !== resultCodes.success) throw requestFailure(host, search.what, response.status, response.errorMessage);
+      if (response.status !== resultCodes.success) throw requestFailure(dialect, host, search.what, response.status, response.errorMessage);
       return response.searchEntries;
     },
     async *pages(search, pageSize, missing = 'fail') {
@@ -143,12 +152,13 @@ export async function connect(
       while (next !== undefined) {
         const response: SearchResponse = await next;
         if (response.status === resultCodes.noSuchObject && missing === 'empty') return;
-        if (response.status !== resultCodes.success) throw requestFailure(host, search.what, response.status, response.errorMessage);
-        if (response.searchReferences.length > 0) throw requestFailure(host, search.what, resultCodes.referral, '');
+        if (response.status !== resultCodes.success)
+          throw requestFailure(dialect, host, search.what, response.status, response.errorMessage);
+        if (response.searchReferences.length > 0) throw requestFailure(dialect, host, search.what, resultCodes.referral, '');
         const answer = response.controls?.find((control) => control instanceof PagedResultsControl);
         if (answer?.value === undefined) {
           throw new TidemarkFailure('ListingIncomplete', `${host} gave ${search.what} without saying whether that was all`, {
-            remedy: 'Use this connector with Active Directory or Samba only, and not through a proxy that drops controls.',
+            remedy: dialect.proxyRemedy,
           });
         }
         // The server works on the next page while this one is used.

@@ -1,4 +1,5 @@
 import { TidemarkFailure } from '../../model/failure.ts';
+import type { Dialect } from './dialect.ts';
 
 /** LDAP result codes (RFC 4511 A.1) that lead somewhere else than to "unavailable". */
 export const resultCodes = {
@@ -18,22 +19,8 @@ export const resultCodes = {
   busy: 51,
 } as const;
 
-/** Why a sign-in was refused: the `data` code in the server's message is a Windows error code in hex. */
-const signInReasons: Readonly<Record<string, string>> = {
-  '525': 'the account does not exist',
-  '52e': 'the account does not exist or the password is wrong',
-  '530': 'the account may not sign in at this time',
-  '531': 'the account may not sign in from this machine',
-  '532': 'the password has expired',
-  '533': 'the account is disabled',
-  '568': 'the account is in too many groups',
-  '701': 'the account has expired',
-  '773': 'the password must be changed first',
-  '775': 'the account is locked',
-};
-
-/** The failure of a refused sign-in (RFC 4511 4.2.2). `host` is what people call the domain controller. */
-export function signInFailure(host: string, status: number, serverMessage: string): TidemarkFailure {
+/** The failure of a refused sign-in (RFC 4511 4.2.2). `host` is what people call the server. */
+export function signInFailure(dialect: Dialect, host: string, status: number, serverMessage: string): TidemarkFailure {
   if (status === resultCodes.strongerAuthRequired || status === resultCodes.confidentialityRequired) {
     return new TidemarkFailure('InvalidConfiguration', `${host} accepts a sign-in with a password over an encrypted connection only`, {
       remedy: 'Use an ldaps:// address, or startTls: true.',
@@ -44,35 +31,30 @@ export function signInFailure(host: string, status: number, serverMessage: strin
     status === resultCodes.inappropriateAuthentication ||
     status === resultCodes.invalidDnSyntax
   ) {
-    const code = /\bdata ([0-9a-f]+)/i.exec(serverMessage)?.[1]?.toLowerCase();
-    const reason = (code === undefined ? undefined : signInReasons[code]) ?? `the domain controller answers ${status}`;
-    return new TidemarkFailure(
-      'AuthenticationFailed',
-      `${host} refuses the sign-in: ${reason}${code === undefined ? '' : ` (data ${code})`}`,
-      {
-        remedy: 'Check bindDn and bindPassword, and the account in the directory.',
-      },
-    );
+    const reason = dialect.signInReason(status, serverMessage) ?? `the ${dialect.serverWord} answers ${status}`;
+    return new TidemarkFailure('AuthenticationFailed', `${host} refuses the sign-in: ${reason}`, {
+      remedy: 'Check bindDn and bindPassword, and the account in the directory.',
+    });
   }
-  return requestFailure(host, 'the sign-in', status, serverMessage);
+  return requestFailure(dialect, host, 'the sign-in', status, serverMessage);
 }
 
-/** A busy domain controller names no time to wait (RFC 4511 A.2). */
+/** A busy server names no time to wait (RFC 4511 A.2). */
 const busyWaitMs = 30_000;
 
 /** The failure of a request that ended with a result code other than success. `what` says what was asked, without personal data. */
-export function requestFailure(host: string, what: string, status: number, serverMessage: string): TidemarkFailure {
+export function requestFailure(dialect: Dialect, host: string, what: string, status: number, serverMessage: string): TidemarkFailure {
   const text = `${host} answers ${what} with result code ${status}`;
   switch (status) {
     case resultCodes.timeLimitExceeded:
     case resultCodes.sizeLimitExceeded:
     case resultCodes.adminLimitExceeded:
-      return new TidemarkFailure('ListingIncomplete', `${text}: a limit of the domain controller was exceeded`, {
-        remedy: "Raise the domain controller's limit (LDAP policy), or narrow base or filter.",
+      return new TidemarkFailure('ListingIncomplete', `${text}: a limit of the ${dialect.serverWord} was exceeded`, {
+        remedy: dialect.limitRemedy,
       });
     case resultCodes.referral:
       return new TidemarkFailure('ListingIncomplete', `${text}: it refers to another server`, {
-        remedy: 'Set baseDn and base to DNs of the domain that the addresses in urls serve.',
+        remedy: dialect.referralRemedy,
       });
     case resultCodes.noSuchObject:
       return new TidemarkFailure('InvalidConfiguration', `${text}: the base does not exist, or the account may not see it`, {
@@ -81,8 +63,8 @@ export function requestFailure(host: string, what: string, status: number, serve
     case resultCodes.invalidDnSyntax:
       return new TidemarkFailure('InvalidConfiguration', `${text}: the base is not a DN`, { remedy: 'Correct baseDn or base.' });
     case resultCodes.unavailableCriticalExtension:
-      return new TidemarkFailure('InvalidConfiguration', `${text}: it lacks a control that Active Directory has`, {
-        remedy: 'Use this connector with Active Directory or Samba only, and not with a global catalog or a proxy.',
+      return new TidemarkFailure('InvalidConfiguration', `${text}: ${dialect.controls.lacks}`, {
+        remedy: dialect.controls.remedy,
       });
     case resultCodes.insufficientAccessRights:
       return new TidemarkFailure('RightsMissing', `${text}: the account may not do that`, {
@@ -101,7 +83,7 @@ export function requestFailure(host: string, what: string, status: number, serve
 }
 
 /** The failure of a connection that could not be made or broke. A certificate that is not trusted does not heal by waiting. */
-export function connectionFailure(host: string, what: string, error: unknown): TidemarkFailure {
+export function connectionFailure(dialect: Dialect, host: string, what: string, error: unknown): TidemarkFailure {
   const message = error instanceof Error ? error.message : String(error);
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (certificateErrors.test(code)) {
@@ -112,7 +94,7 @@ export function connectionFailure(host: string, what: string, error: unknown): T
         remedy:
           code === 'ERR_TLS_CERT_ALTNAME_INVALID'
             ? 'Use the host name the certificate is made out to in urls.'
-            : "Set caFile to the certificate of the authority that signed the domain controller's, and renew certificates that have expired.",
+            : `Set caFile to the certificate of the authority that signed the ${dialect.serverWord}'s, and renew certificates that have expired.`,
       },
       error,
     );
@@ -121,7 +103,7 @@ export function connectionFailure(host: string, what: string, error: unknown): T
     'SourceUnavailable',
     `${what} ${host} failed: ${firstLine(message)}`,
     {
-      remedy: 'Check that the domain controller runs and can be reached from the worker.',
+      remedy: `Check that the ${dialect.serverWord} runs and can be reached from the worker.`,
     },
     error,
   );

@@ -1,17 +1,3 @@
-/** A DN value as the extended DN control gives it. */
-export interface ExtendedDn {
-  /** objectGUID of the named object in text form, lower case; absent if the server gave none. */
-  readonly guid?: string;
-  readonly dn: string;
-}
-
-/** Splits `<GUID=...>;<SID=...>;CN=...` ([MS-ADTS] 3.1.1.3.4.1.5) into the GUID and the plain DN. */
-export function parseExtendedDn(text: string): ExtendedDn {
-  const match = /^(?:<GUID=([0-9a-fA-F-]{36})>;)?(?:<[A-Z_0-9]+=[^>]*>;)*(.*)$/s.exec(text);
-  const guid = match?.[1]?.toLowerCase();
-  return { ...(guid === undefined ? {} : { guid }), dn: match?.[2] ?? text };
-}
-
 /**
  * The parts of a DN, `type=value` each, in a form that is equal for equal parts: lower case, without escapes (RFC 4514 2.4) and without
  * blanks around separators. Enough to compare DNs that one server gave with each other and with those that people write.
@@ -41,4 +27,28 @@ export function isAtOrBelow(dn: string, ancestor: string): boolean {
 /** Whether two DNs name the same object. */
 export function isSameDn(one: string, other: string): boolean {
   return isAtOrBelow(one, other) && isAtOrBelow(other, one);
+}
+
+/** A text that is equal for DNs that {@link isSameDn}. Cheap for the plain form in which servers give nearly all of them. */
+export function comparableDn(dn: string): string {
+  return /[\\+]|[,=] | [,=]/.test(dn) ? comparableParts(dn).join(',') : dn.toLowerCase();
+}
+
+/** The DN one level above; of a topmost one the empty DN. */
+export function parentOf(dn: string): string {
+  return dn.slice(/^(?:\\.|[^\\,])*,?/s.exec(dn)?.[0].length ?? dn.length);
+}
+
+/** A DN at or below `from` as it is called after `from` was renamed to `to`. */
+export function rebased(dn: string, from: string, to: string): string {
+  const levels = comparableParts(from).length;
+  const parts = dn.match(/(?:\\.|[^\\,])+/gs) ?? [];
+  return [...parts.slice(0, parts.length - levels), to].join(',');
+}
+
+/** Without those that lie below another of them. */
+export function outermost(dns: readonly string[]): readonly string[] {
+  return dns.filter(
+    (dn, index) => !dns.some((other, at) => at !== index && isAtOrBelow(dn, other) && (!isAtOrBelow(other, dn) || at < index)),
+  );
 }

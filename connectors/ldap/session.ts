@@ -1,0 +1,185 @@
+import { EqualityFilter } from 'ldapts';
+import { TidemarkFailure } from '../../model/failure.ts';
+import type { Marker } from '../../model/marker.ts';
+import type { OpenOptions, Session } from '../connector.ts';
+import type { DirectoryConnection } from '../directory/connection.ts';
+import { isAtOrBelow } from '../directory/distinguished-name.ts';
+import { parseFilter } from '../directory/filter-text.ts';
+import { requireSameServer } from '../directory/same-server.ts';
+import { logCoverage } from './access-log.ts';
+import { checkDirectory } from './check.ts';
+import { type CsnSet, parseCsnSet } from './csn.ts';
+import { attributesOf, entryReader } from './entry-reader.ts';
+import { judgeMarker, markerAt } from './markers.ts';
+import { readEntriesByIds } from './read-by-ids.ts';
+import { readChangesSince, type Since } from './read-changes.ts';
+import { referencesOf } from './references.ts';
+import { requireRights } from './rights.ts';
+import { readSchema, type SchemaView } from './schema.ts';
+import { type DirectoryServer, readContextCsn, withoutContextCsn } from './server.ts';
+import { followsAccessLog, type LdapSettings, type LdapStreamSettings } from './settings.ts';
+import { type StreamReader, streamReader } from './stream-reader.ts';
+import { type StreamPlan, streamNames, streamPlan, untrackedUses } from './streams.ts';
+
+type Options = OpenOptions<LdapSettings, LdapStreamSettings>;
+
+/** A session on a connection that is signed in. It owns the connection. */
+export async function openSession(
+  connection: DirectoryConnection,
+  server: DirectoryServer,
+  url: string,
+  options: Options,
+): Promise<Session> {
+  const { settings, pageSize } = options;
+  const plans = Object.entries(options.streams).map(([name, stream]) => planOf(name, settings, stream.settings));
+  for (const { name, base } of plans) requireInDatabase(base, server, name);
+  const requested = new Map(
+    Object.entries(options.streams).map(([name, stream]) => [
+      name,
+      [...stream.attributes, ...stream.settings.attributes, ...stream.settings.lists],
+    ]),
+  );
+  const schema = await readSchema(
+    connection,
+    server,
+    plans.flatMap((plan) => attributesOf(plan, requested.get(plan.name) ?? []).filter((name) => !plan.optional.has(name.toLowerCase()))),
+  );
+  const readers = new Map(
+    plans.map((plan) => [plan.name, readerOf(connection, server, plan, requested.get(plan.name) ?? [], schema, options)]),
+  );
+  const reader = (stream: string): StreamReader => {
+    const found = readers.get(stream);
+    if (found === undefined) throw unknownStream(stream);
+    return found;
+  };
+  const position = async (): Promise<CsnSet | undefined> => {
+    if (settings.marker !== 'csn') return undefined;
+    const found = await readContextCsn(connection, server);
+    if (found === undefined) throw withoutContextCsn(connection, server);
+    return found;
+  };
+  const hasEntryAt = async (value: string): Promise<boolean> => {
+    const filter = new EqualityFilter({ attribute: 'entryCSN', value });
+    const search = { base: server.suffix, scope: 'sub', filter, attributes: ['1.1'], what: "the marker's own change" } as const;
+    return (await connection.search(search)).length > 0;
+  };
+
+  return {
+    server: server.identity,
+    check: () => checkDirectory({ connection, server, settings, plans, url }),
+    async mark(stream) {
+      reader(stream);
+      return markerAt(await position(), server, new Date().toISOString());
+    },
+    async judge(stream, since) {
+      reader(stream);
+      const now = settings.marker === 'csn' ? await readContextCsn(connection, server) : undefined;
+      return judgeMarker(since, settings.marker, server, Date.now(), {
+        position: now,
+        coverage: (marked) => (followsAccessLog(settings) && now !== undefined ? logCoverage(connection, server, marked, now) : undefined),
+        hasEntryAt,
+      });
+    },
+    async *readAll(stream, upTo) {
+      requireSameServer(upTo, server.identity);
+      const wanted = reader(stream);
+      await requireRights(connection, server, settings, wanted.plan.base);
+      let objects = 0;
+      for await (const items of wanted.search(wanted.references(), wanted.filter)) {
+        for (const item of items) {
+          if (item.kind !== 'object') continue;
+          if (item.id === '') throw withoutId(connection.host, stream);
+          objects += 1;
+        }
+        yield items;
+      }
+      // Rights that were taken away in the middle make entries vanish without an error.
+      await requireRights(connection, server, settings, wanted.plan.base);
+      return { covers: 'listing', seal: { objects, server: server.identity } };
+    },
+    async *readChanges(stream, since, upTo) {
+      requireSameServer(since, server.identity);
+      requireSameServer(upTo, server.identity);
+      const wanted = reader(stream);
+      await requireRights(connection, server, settings, wanted.plan.base);
+      const from = sinceOf(since, await position(), settings);
+      const end = yield* readChangesSince({ connection, server, settings, stream: wanted, since: from, pageSize });
+      // What may not be seen is left out silently, and this run's marker would lie behind it.
+      await requireRights(connection, server, settings, wanted.plan.base);
+      return end;
+    },
+    async readByIds(stream, ids) {
+      const wanted = reader(stream);
+      const found = await readEntriesByIds(connection, server, wanted, ids, followsAccessLog(settings));
+      // Without a log "not seen" stands for "gone".
+      if ([...found.values()].some(({ kind }) => kind === 'gone')) await requireRights(connection, server, settings, wanted.plan.base);
+      return found;
+    },
+    [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
+  };
+}
+
+function sinceOf(since: Marker, now: CsnSet | undefined, settings: LdapSettings): Since {
+  if (now === undefined) return { kind: 'modifyTimestamp', fromMs: Date.parse(since.position) - settings.timestampOverlap };
+  const marked = parseCsnSet(since.position);
+  if (marked === undefined) throw new Error('a marker that was judged valid has a position');
+  return { kind: 'csn', marked, now };
+}
+
+function planOf(name: string, settings: LdapSettings, stream: LdapStreamSettings): StreamPlan {
+  const plan = streamPlan(name, settings, stream);
+  if (plan === undefined) throw unknownStream(name);
+  return plan;
+}
+
+function readerOf(
+  connection: DirectoryConnection,
+  server: DirectoryServer,
+  plan: StreamPlan,
+  requested: readonly string[],
+  schema: SchemaView,
+  { settings, streams, pageSize }: Options,
+): StreamReader {
+  const checked = parseFilter(plan.filterText);
+  if (!checked.valid) {
+    throw new TidemarkFailure('InvalidConfiguration', `The filter of stream ${plan.name} is not an LDAP filter: ${checked.reason}`, {
+      stream: plan.name,
+      remedy: 'Correct the filter (RFC 4515).',
+    });
+  }
+  const trackable = untrackedUses(plan.filterText, streams[plan.name]?.settings.attributes ?? []).length === 0;
+  return streamReader({
+    connection,
+    plan,
+    filter: checked.filter,
+    entries: entryReader({ plan, requested, schema, trackable }),
+    references: () => referencesOf(connection, server, settings.baseDn, pageSize),
+    pageSize,
+  });
+}
+
+function requireInDatabase(base: string, server: DirectoryServer, stream: string): void {
+  if (isAtOrBelow(base, server.suffix)) return;
+  throw new TidemarkFailure(
+    'InvalidConfiguration',
+    `The base of stream ${stream} is not in the database ${server.suffix} of ${server.identity.name}`,
+    {
+      stream,
+      remedy: 'Make one integration for each database.',
+    },
+  );
+}
+
+function unknownStream(stream: string): TidemarkFailure {
+  return new TidemarkFailure('InvalidConfiguration', `An LDAP directory has no stream ${stream}`, {
+    stream,
+    remedy: `The streams are ${streamNames.join(', ')}.`,
+  });
+}
+
+function withoutId(host: string, stream: string): TidemarkFailure {
+  return new TidemarkFailure('ListingIncomplete', `${host} gave an entry of stream ${stream} without its entryUUID`, {
+    stream,
+    remedy: 'Let the account read entryUUID of all entries below the base.',
+  });
+}
