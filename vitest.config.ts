@@ -7,7 +7,7 @@ const patient = {
   teardownTimeout: 60_000,
 };
 
-/** Real servers share one machine: their tests run one file after another, the pure ones side by side. */
+/** Tests with real servers wait much and share one machine: two files of them at a time, after the pure ones. */
 export default defineConfig({
   test: {
     projects: [
@@ -18,7 +18,8 @@ export default defineConfig({
           name: 'servers',
           include: ['test/{integration,conformance,chaos}/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -30,7 +30,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
   try {
     await chmod(directory, 0o755);
-    const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), settings: { fsync: 'off' }, log });
+    const postgres = await startPostgres({
+      dataDir: join(directory, 'postgres'),
+      // Every worker and every client of it may have 20 connections.
+      settings: { fsync: 'off', max_connections: '300' },
+      log,
+    });
     undo.push(() => postgres.stop());
     const cli = await findTemporalCli({ log });
     const temporal = await startTemporal({
