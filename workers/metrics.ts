@@ -4,11 +4,29 @@ import type { Metric, Sample } from './exposition.ts';
 const outcomes = ['succeeded', 'failed', 'skipped', 'cancelled'] as const;
 const changes = ['created', 'updated', 'deleted', 'deactivated', 'restored'] as const;
 
+/** What a worker could find out; undefined where PostgreSQL or Temporal did not answer. */
+export interface Findings {
+  readonly stored: StoredMetrics | undefined;
+  /** Open requests that no run is at work for, by integration. */
+  readonly waiting: ReadonlyMap<string, number> | undefined;
+}
+
+/** Every metric of Tidemark's own; those that nothing is known of are left out. */
+export function ownMetrics({ stored, waiting }: Findings): readonly Metric[] {
+  return [
+    ...processMetrics(),
+    single('tidemark_store_up', 'Whether PostgreSQL answered.', 'gauge', stored === undefined ? 0 : 1),
+    single('tidemark_temporal_up', 'Whether Temporal answered.', 'gauge', waiting === undefined ? 0 : 1),
+    ...(stored === undefined ? [] : storeMetrics(stored)),
+    ...(stored === undefined || waiting === undefined ? [] : [waitingRequests(stored, waiting)]),
+  ];
+}
+
 /**
  * What the database says of the integrations. Counters that an alert may ask to have grown are there from the start, as zero: Prometheus
  * takes no growth from a series that appears.
  */
-export function storeMetrics({ streams, openRuns, totals }: StoredMetrics): readonly Metric[] {
+function storeMetrics({ streams, openRuns, totals }: StoredMetrics): readonly Metric[] {
   const total = new Map(totals.map(({ integration, what, label, value }) => [`${integration} ${what} ${label}`, value]));
   const totalOf = (integration: string, what: string, label: string) => total.get(`${integration} ${what} ${label}`) ?? 0;
   const integrations = [...new Set(streams.map(({ integration }) => integration))];
@@ -83,29 +101,24 @@ export function storeMetrics({ streams, openRuns, totals }: StoredMetrics): read
   ];
 }
 
-/** How many requests of each integration wait: for their turn, or for a worker. */
-export function waitingMetric(integrations: readonly string[], waiting: ReadonlyMap<string, number>): Metric {
+function waitingRequests(stored: StoredMetrics, waiting: ReadonlyMap<string, number>): Metric {
+  const integrations = new Set(stored.streams.map(({ integration }) => integration));
   return {
     name: 'tidemark_requests_waiting',
     help: 'Requests that wait for their turn, or for a worker.',
     type: 'gauge',
-    samples: integrations.map((integration) => ({ labels: { integration }, value: waiting.get(integration) ?? 0 })),
+    samples: [...integrations].map((integration) => ({ labels: { integration }, value: waiting.get(integration) ?? 0 })),
   };
 }
 
 /** The process itself, by the names that client libraries of Prometheus use. */
-export function processMetrics(): readonly Metric[] {
+function processMetrics(): readonly Metric[] {
   const { user, system } = process.cpuUsage();
   return [
     single('process_resident_memory_bytes', 'Resident memory.', 'gauge', process.memoryUsage.rss()),
     single('process_cpu_seconds_total', 'Processor time.', 'counter', (user + system) / 1e6),
     single('process_start_time_seconds', 'Start of the process, Unix time.', 'gauge', Math.round(Date.now() / 1_000 - process.uptime())),
   ];
-}
-
-/** Whether something answered, as a gauge of 0 or 1. */
-export function upMetric(name: string, help: string, up: boolean): Metric {
-  return single(name, help, 'gauge', up ? 1 : 0);
 }
 
 function single(name: string, help: string, type: Metric['type'], value: number): Metric {

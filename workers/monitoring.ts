@@ -8,8 +8,8 @@ import { configurationReader } from '../store/configurations.ts';
 import { readMetrics } from '../store/read-metrics.ts';
 import { requireMigrated } from '../store/require-migrated.ts';
 import { openStore, type Store } from '../store/store.ts';
-import { exposition, expositionType, type Metric } from './exposition.ts';
-import { processMetrics, storeMetrics, upMetric, waitingMetric } from './metrics.ts';
+import { exposition, expositionType } from './exposition.ts';
+import { ownMetrics } from './metrics.ts';
 
 export interface MonitoringOptions {
   readonly address: MonitoringAddress;
@@ -143,17 +143,10 @@ function collector(options: MonitoringOptions, store: Store): () => Promise<stri
   const configuration = configurationReader(store);
   let reading: Promise<string> | undefined;
   async function read(): Promise<string> {
-    const metrics: Metric[] = [...processMetrics()];
     const stored = await within(readMetrics(store, configuration)).catch(() => undefined);
-    metrics.push(upMetric('tidemark_store_up', 'Whether PostgreSQL answered.', stored !== undefined));
-    if (stored !== undefined) metrics.push(...storeMetrics(stored));
     const carried = new Set(stored?.openRuns.map(({ launcher }) => launcher));
-    const waiting = stored === undefined ? undefined : await within(waitingRequests(options, carried)).catch(() => undefined);
-    metrics.push(upMetric('tidemark_temporal_up', 'Whether Temporal answered.', waiting !== undefined));
-    if (stored !== undefined && waiting !== undefined) {
-      metrics.push(waitingMetric([...new Set(stored.streams.map(({ integration }) => integration))], waiting));
-    }
-    return exposition(metrics) + (await sdkMetrics(options.sdkMetricsUrl));
+    const waiting = await within(waitingRequests(options, carried)).catch(() => undefined);
+    return exposition(ownMetrics({ stored, waiting })) + (await sdkMetrics(options.sdkMetricsUrl));
   }
   return () => {
     reading ??= read().finally(() => {
