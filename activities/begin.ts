@@ -25,7 +25,7 @@ export function begin(deps: Dependencies) {
     return step(
       'begin',
       () => unreachableLimitMs,
-      async ({ signal }) => {
+      async ({ signal, waiting }) => {
         const { integration } = request;
         const { claim, configId } = await claimForRun(deps, request);
         const config = await deps.configuration(configId);
@@ -34,7 +34,7 @@ export function begin(deps: Dependencies) {
         const names = approved ? [approved.stream] : (request.streams ?? Object.keys(config.streams));
         for (const name of names) streamOf(config, integration, name);
         const markers = await readMarkers(deps.store, integration);
-        await using session = await openPreferred(deps, { integration, config, names, markers, signal });
+        await using session = await openPreferred(deps, { integration, config, names, markers, signal, waiting });
         await checkSource(session, integration);
         const streams = await planStreams(deps, { request, config, names, markers, session });
         const mode: Mode = streams.some((stream) => stream.mode === 'complete') ? 'complete' : 'delta';
@@ -83,11 +83,12 @@ interface PlanContext {
   readonly names: readonly string[];
   readonly markers: ReadonlyMap<string, StreamMarker>;
   readonly signal: AbortSignal;
+  readonly waiting: (forWhat: string) => void;
 }
 
 /** Markers are worth most on the server they were taken from; only if that one can't serve, another is read, and then completely. */
-async function openPreferred(deps: Dependencies, { integration, config, names, markers, signal }: PlanContext): Promise<Session> {
-  const options = { integration, config, streams: names, signal };
+async function openPreferred(deps: Dependencies, { integration, config, names, markers, signal, waiting }: PlanContext): Promise<Session> {
+  const options = { integration, config, streams: names, signal, waiting };
   const preferred = names.map((name) => markers.get(name)?.marker.server).find((server) => server !== undefined);
   if (!preferred) return openSource(deps, options);
   try {

@@ -8,7 +8,7 @@ import { findByKey, readStoredFacts } from '../store/sql/explain-object.ts';
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
 import { openSource, streamOf } from './source.ts';
-import { step } from './step.ts';
+import { type StepContext, step } from './step.ts';
 
 /**
  * Answers one question of `explain`: only a worker may reach the source. Question and answer are a row of the database, so that neither
@@ -16,15 +16,15 @@ import { step } from './step.ts';
  */
 export function explain(deps: Dependencies) {
   return (requestId: string): Promise<void> =>
-    step('explain', 0, async ({ signal }) => {
+    step('explain', 0, async (context) => {
       const { pool } = deps.store;
       const request = await readExplainRequest(pool, requestId);
       if (request === undefined) return;
-      await answerExplanation(pool, requestId, await answer(deps, request, signal));
+      await answerExplanation(pool, requestId, await answer(deps, request, context));
     });
 }
 
-async function answer(deps: Dependencies, request: ExplainRequest, signal: AbortSignal): Promise<ExplainAnswer> {
+async function answer(deps: Dependencies, request: ExplainRequest, { signal, waiting }: StepContext): Promise<ExplainAnswer> {
   const { pool } = deps.store;
   const { integration, stream } = request;
   const row = await deps.store.orm.em.fork().findOne(Integration, { id: integration });
@@ -49,7 +49,7 @@ async function answer(deps: Dependencies, request: ExplainRequest, signal: Abort
       return { source: { kind: 'unknown', reason: 'its real id is not stored, so it cannot be asked for.' }, links: null };
     }
     try {
-      await using session = await openSource(deps, { integration, config, streams: [stream], signal });
+      await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting });
       const found = (await session.readByIds(stream, [sourceId])).get(sourceId) ?? { kind: 'unknown', reason: 'it did not mention it.' };
       if (found.kind !== 'found') return { source: found, links: null };
       return { source: { kind: 'found', key: found.item.key ?? null, attributes: found.item.attributes }, links: linksOf(found) };

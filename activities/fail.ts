@@ -1,6 +1,7 @@
 import type { RunFailure, RunSummary, StepRecord, SyncRequest } from '../model/run.ts';
 import { failRun } from '../store/run-end.ts';
 import { findRun } from '../store/run-summary.ts';
+import { giveSessionsOfRunBack } from '../store/source-sessions.ts';
 import type { Dependencies } from './dependencies.ts';
 import { step } from './step.ts';
 
@@ -27,6 +28,7 @@ export function fail(deps: Dependencies) {
         decision: request.decision ?? null,
         dryRun: request.dryRun ?? false,
       });
+      await giveSessionsOfRunBack(deps.store.pool, end.temporalRunId);
       return (await findRun(deps.store, id)) as RunSummary;
     });
 }

@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import { type FailureType, TidemarkFailure, tellFailure } from '../model/failure.ts';
 import { isConnectionLoss, isPassing } from '../store/connection-loss.ts';
 
@@ -30,6 +30,8 @@ export function toApplicationFailure(error: unknown, attempt: number, giveUp = f
       type: error.type,
       message: tellFailure(error),
       details: [error.details],
+      // Waiting in line is no failure that anybody should be told of or that metrics should count.
+      ...(error.type === 'SourceBusy' ? { category: ApplicationFailureCategory.BENIGN } : {}),
       nonRetryable: giveUp || final.includes(error.type) || (error.type === 'ListingIncomplete' && attempt >= listingAttempts),
       ...(error.details.retryAfterMs === undefined ? {} : { nextRetryDelay: error.details.retryAfterMs }),
     });

@@ -25,7 +25,7 @@ export interface QueryRequest {
 export function query(deps: Dependencies) {
   return async ({ plan, stream }: QueryRequest): Promise<Staged> => {
     const config = await deps.configuration(plan.configId);
-    return step('query', config.unreachableLimitMs, async ({ signal, progress }) => {
+    return step('query', config.unreachableLimitMs, async ({ signal, waiting, progress }) => {
       const { integration } = plan.claim;
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
       if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
@@ -39,7 +39,7 @@ export function query(deps: Dependencies) {
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
         ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
       });
-      await using session = await openSource(deps, { integration, config, streams: [stream], signal, server: plan.server });
+      await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting, server: plan.server });
       const { stored, next, mode } = streamPlan;
       const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
       let objects = 0;

@@ -20,7 +20,7 @@ const batchSize = 500;
 export function readHeld(deps: Dependencies) {
   return async (plan: RunPlan): Promise<readonly Staged[]> => {
     const config = await deps.configuration(plan.configId);
-    return step('read-held', config.unreachableLimitMs, async ({ signal, progress }) => {
+    return step('read-held', config.unreachableLimitMs, async ({ signal, waiting, progress }) => {
       const { approval, claim, server, streams } = plan;
       const stream = streams[0] as StreamPlan;
       if (!approval) throw new Error('only an approval reads held deletions');
@@ -30,7 +30,7 @@ export function readHeld(deps: Dependencies) {
       const ids = await fenced(pool, attempt, 'exclusive', (client) => takeUpHeld(client, runId, approval.digest));
       if (ids.length === 0) return [];
       await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);
-      await using session = await openSource(deps, { integration, config, streams: [stream.stream], signal, server });
+      await using session = await openSource(deps, { integration, config, streams: [stream.stream], signal, waiting, server });
       const writer = stagingWriter({
         pool,
         attempt,

@@ -31,7 +31,7 @@ const batchSize = 500;
 export function reread(deps: Dependencies) {
   return async ({ plan, staged }: RereadRequest): Promise<readonly Staged[]> => {
     const config = await deps.configuration(plan.configId);
-    return step('reread', config.unreachableLimitMs, async ({ signal, progress }) => {
+    return step('reread', config.unreachableLimitMs, async ({ signal, waiting, progress }) => {
       const { integration } = plan.claim;
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'reread');
@@ -55,6 +55,7 @@ export function reread(deps: Dependencies) {
         config,
         streams: open.map(({ stream }) => stream),
         signal,
+        waiting,
         server: plan.server,
       });
       const results: Staged[] = [];

@@ -4,6 +4,8 @@ import { TidemarkFailure } from '../model/failure.ts';
 import { compileMapping, type Mapping } from '../model/mapping.ts';
 import type { ServerIdentity } from '../model/marker.ts';
 import type { Dependencies } from './dependencies.ts';
+import { pacer } from './pacer.ts';
+import { takeSession } from './source-session.ts';
 
 export function connectorOf(deps: Dependencies, integration: string, config: IntegrationConfig): Connector {
   const connector = deps.connectors.get(config.connector);
@@ -23,12 +25,45 @@ export interface SourceOptions {
   readonly config: IntegrationConfig;
   readonly streams: readonly string[];
   readonly signal: AbortSignal;
+  /** Told what is waited for, where the source has a limit. */
+  readonly waiting: (forWhat: string) => void;
   readonly server?: ServerIdentity;
 }
 
-/** Opens a session with an integration's source that can read the given streams. */
+/** Opens a session with an integration's source that can read the given streams, as soon as the source's limits allow one more. */
 export async function openSource(deps: Dependencies, options: SourceOptions): Promise<Session> {
+  const { source } = options.config;
+  if (source === undefined) return openSession(deps, options);
+  const granted = await takeSession(deps, { ...options, source }).catch((error: unknown) => {
+    throw inIntegration(error, options.integration);
+  });
+  try {
+    const session = await openSession(deps, { ...options, signal: AbortSignal.any([options.signal, granted.lost]) });
+    return {
+      server: session.server,
+      check: () => session.check(),
+      mark: (stream) => session.mark(stream),
+      judge: (stream, since) => session.judge(stream, since),
+      readAll: (stream, upTo) => session.readAll(stream, upTo),
+      readChanges: (stream, since, upTo) => session.readChanges(stream, since, upTo),
+      readByIds: (stream, ids) => session.readByIds(stream, ids),
+      [Symbol.asyncDispose]: () => closeBoth(session, granted),
+    };
+  } catch (error) {
+    await granted[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The place of a session is free only when the session is over. */
+async function closeBoth(session: Session, granted: AsyncDisposable): Promise<void> {
+  await using _ = granted;
+  await session[Symbol.asyncDispose]();
+}
+
+async function openSession(deps: Dependencies, options: SourceOptions): Promise<Session> {
   const { integration, config } = options;
+  const { maxSessions = 1, requestsPerSecond } = config.source ?? {};
   try {
     return await connectorOf(deps, integration, config).open({
       settings: config.settings,
@@ -42,6 +77,7 @@ export async function openSource(deps: Dependencies, options: SourceOptions): Pr
       signal: options.signal,
       log: deps.log,
       secret: deps.secret,
+      ...(requestsPerSecond === undefined ? {} : { pace: pacer(requestsPerSecond / maxSessions) }),
       ...(options.server ? { server: options.server } : {}),
     });
   } catch (error) {

@@ -10,17 +10,23 @@ export interface Progress {
   readonly step: string;
   readonly stream?: string;
   readonly objects: number;
+  /** What it waits for, in words. */
+  readonly waiting?: string;
 }
 
 /** The state of one attempt of an activity. */
 export interface StepContext {
   readonly signal: AbortSignal;
   progress(stream: string | undefined, objects: number): void;
+  /** Tells what it waits for; until the next progress. */
+  waiting(forWhat: string): void;
 }
 
 interface HeartbeatDetails extends Partial<Progress> {
   /** Since when the source can't be reached, ISO 8601; carried from attempt to attempt. */
   readonly unreachableSince?: string | undefined;
+  /** Attempts that did nothing but wait in a source's line: they count as none. */
+  readonly waits?: number | undefined;
 }
 
 /** Cancellation comes with the answer to a heartbeat. */
@@ -37,28 +43,38 @@ export async function step<T>(
 ): Promise<T> {
   const context = Context.current();
   const earlier = (context.info.heartbeatDetails ?? {}) as HeartbeatDetails;
-  let details: HeartbeatDetails = { step: name, objects: 0, unreachableSince: earlier.unreachableSince };
+  const carried = { unreachableSince: earlier.unreachableSince, waits: earlier.waits };
+  let details: HeartbeatDetails = { step: name, objects: 0, ...carried };
   const beat = () => context.heartbeat(details);
   beat();
   const timer = setInterval(beat, heartbeatEveryMs);
+  const attempt = activityInfo().attempt - (earlier.waits ?? 0);
   try {
     return await work({
       signal: cancellationSignal(),
       progress: (stream, objects) => {
-        details = { step: name, ...(stream === undefined ? {} : { stream }), objects };
+        details = { step: name, ...(stream === undefined ? {} : { stream }), objects, waits: carried.waits };
+        beat();
+      },
+      waiting: (forWhat) => {
+        details = { step: name, objects: 0, waiting: forWhat, ...carried };
         beat();
       },
     });
   } catch (error) {
+    if (error instanceof TidemarkFailure && error.type === 'SourceBusy') {
+      details = { ...details, waits: (earlier.waits ?? 0) + 1 };
+      beat();
+    }
     if (error instanceof TidemarkFailure && error.type === 'SourceUnavailable') {
       const since = details.unreachableSince ?? new Date().toISOString();
       details = { ...details, unreachableSince: since };
       beat();
       const limitMs = typeof unreachableLimitMs === 'number' ? unreachableLimitMs : unreachableLimitMs();
       const outOfPatience = Date.now() - Date.parse(since) > limitMs;
-      throw toApplicationFailure(error, activityInfo().attempt, outOfPatience);
+      throw toApplicationFailure(error, attempt, outOfPatience);
     }
-    throw toApplicationFailure(error, activityInfo().attempt);
+    throw toApplicationFailure(error, attempt);
   } finally {
     clearInterval(timer);
   }

@@ -183,7 +183,8 @@ export function formatState(state: SyncState, rate?: number): string {
   return [head, ...parts, ...speed].join(' · ');
 }
 
-function formatActivity({ step, stream, objects, attempt, lastFailure }: ActivityProgress): string {
+function formatActivity({ step, stream, objects, attempt, lastFailure, waiting }: ActivityProgress): string {
+  if (waiting !== undefined) return `${stream ?? step} ${waiting}`;
   const words = [
     stream ?? step,
     ...(objects > 0 ? [count(objects)] : []),

@@ -71,6 +71,7 @@ async function stateOf({ temporal, launcherId }: FollowedSync): Promise<SyncStat
         ...(details.stream === undefined ? {} : { stream: details.stream }),
         objects: details.objects ?? 0,
         attempt: activity.attempt ?? 1,
+        ...(details.waiting === undefined ? {} : { waiting: details.waiting }),
         ...(lastFailure ? { lastFailure } : {}),
       },
     ];

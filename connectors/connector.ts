@@ -45,6 +45,11 @@ export interface OpenOptions<Settings, StreamSettings> {
   readonly pageSize: number;
   /** Refuse every other server with `ServerChanged`: markers and data of one run come from one server. */
   readonly server?: ServerIdentity;
+  /**
+   * Awaited before each request to the source: it keeps this session's part of the rate that the source bears on all workers together.
+   * Absent: no limit.
+   */
+  readonly pace?: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly log: Log;
   /** Resolves a secret reference of the settings; fails with `InvalidConfiguration`. */

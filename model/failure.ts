@@ -8,6 +8,7 @@ export const failureTypes = [
   'RightsMissing',
   'SourceUnavailable',
   'RateLimited',
+  'SourceBusy',
   'ListingIncomplete',
   'ServerChanged',
   'StaleRun',

@@ -1,5 +1,6 @@
 import type { IntegrationConfig } from '../model/config/types.ts';
 import { completeDue } from '../model/schedules.ts';
+import { readSourceUse, type SourceUse } from './source-sessions.ts';
 import type { Store } from './store.ts';
 
 /** What metrics tell of the integrations in force. All of it is kept by the database: every worker says the same. */
@@ -7,6 +8,9 @@ export interface StoredMetrics {
   readonly streams: readonly StreamState[];
   /** Integrations with a run at work, and for how long. */
   readonly openRuns: readonly { readonly integration: string; readonly seconds: number; readonly launcher: string | null }[];
+  readonly sourceUse: readonly SourceUse[];
+  /** Limits of the sources that integrations name. */
+  readonly sourceLimits: Readonly<Record<string, number>>;
   /** Sums over all runs; those that are zero are left out. */
   readonly totals: readonly Total[];
 }
@@ -72,8 +76,10 @@ export async function readMetrics(store: Store, configuration: (configId: string
   );
   const markerOf = new Map(markers.map((marker) => [`${marker.integration} ${marker.stream}`, marker]));
   const streams: StreamState[] = [];
+  const sourceLimits: Record<string, number> = {};
   for (const { id: integration, config_id, created_at, now } of integrations) {
     const config = await configuration(config_id);
+    if (config.source) sourceLimits[config.source.name] = config.source.maxSessions;
     for (const stream of Object.keys(config.streams)) {
       const name = `${integration} ${stream}`;
       const marker = markerOf.get(name);
@@ -92,6 +98,8 @@ export async function readMetrics(store: Store, configuration: (configId: string
   const known = new Set(integrations.map(({ id }) => id));
   return {
     streams,
+    sourceUse: await readSourceUse(pool),
+    sourceLimits,
     openRuns: openRuns.filter(({ integration }) => known.has(integration)),
     totals: totals.filter(({ integration }) => known.has(integration)),
   };

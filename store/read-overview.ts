@@ -3,6 +3,7 @@ import { currentConfigurations } from './apply-configuration.ts';
 import { HeldDeletion } from './entities/held-deletion.ts';
 import { Quarantined } from './entities/quarantine.ts';
 import { readMarkers } from './markers.ts';
+import { readSourceUse, type SourceUse } from './source-sessions.ts';
 import type { Store } from './store.ts';
 
 export interface RunMention {
@@ -24,6 +25,8 @@ export interface IntegrationOverview {
   /** Deletions that wait for approval. */
   readonly held: number;
   readonly quarantined: number;
+  /** Sessions with its source that it has open or waits for; null where the source has no limit. */
+  readonly sessions: { readonly source: string; readonly open: number; readonly waiting: number } | null;
   /** What the newest run that compared found missed by deltas; null if none has compared yet. */
   readonly drift: { readonly run: string; readonly differences: number } | null;
 }
@@ -53,6 +56,7 @@ export async function readOverview(store: Store): Promise<readonly IntegrationOv
   const { rows: counts } = await store.pool.query<{ integration_id: string; stream: string; count: number }>(
     `select integration_id, stream, count(*)::int as count from tidemark.object where deleted_at is null group by integration_id, stream`,
   );
+  const uses = await readSourceUse(store.pool);
   return Promise.all(
     [...configurations]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -75,10 +79,16 @@ export async function readOverview(store: Store): Promise<readonly IntegrationOv
           ),
           held: await em.count(HeldDeletion, { integrationId: integration }),
           quarantined: await em.count(Quarantined, { integrationId: integration }),
+          sessions: config.source === undefined ? null : sessionsOf(uses, integration, config.source.name),
           drift: await newestDrift(store, integration),
         };
       }),
   );
+}
+
+function sessionsOf(uses: readonly SourceUse[], integration: string, source: string): IntegrationOverview['sessions'] {
+  const use = uses.find((each) => each.integration === integration && each.source === source);
+  return { source, open: use?.open ?? 0, waiting: use?.waiting ?? 0 };
 }
 
 /** The stored markers of an integration, by stream. */

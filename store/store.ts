@@ -15,6 +15,7 @@ import { Migration003DryRun } from './migrations/migration-003-dry-run.ts';
 import { Migration004Explain } from './migrations/migration-004-explain.ts';
 import { Migration005Arrivals } from './migrations/migration-005-arrivals.ts';
 import { Migration005RunTotals } from './migrations/migration-005-run-totals.ts';
+import { Migration006SourceSessions } from './migrations/migration-006-source-sessions.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -66,6 +67,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '004-explain', class: Migration004Explain },
         { name: '005-arrivals', class: Migration005Arrivals },
         { name: '005-run-totals', class: Migration005RunTotals },
+        { name: '006-source-sessions', class: Migration006SourceSessions },
       ],
       tableName: 'tidemark_migration',
       snapshot: false,

@@ -26,7 +26,7 @@ export function ownMetrics({ stored, waiting }: Findings): readonly Metric[] {
  * What the database says of the integrations. Counters that an alert may ask to have grown are there from the start, as zero: Prometheus
  * takes no growth from a series that appears.
  */
-function storeMetrics({ streams, openRuns, totals }: StoredMetrics): readonly Metric[] {
+function storeMetrics({ streams, openRuns, totals, sourceUse, sourceLimits }: StoredMetrics): readonly Metric[] {
   const total = new Map(totals.map(({ integration, what, label, value }) => [`${integration} ${what} ${label}`, value]));
   const totalOf = (integration: string, what: string, label: string) => total.get(`${integration} ${what} ${label}`) ?? 0;
   const integrations = [...new Set(streams.map(({ integration }) => integration))];
@@ -56,6 +56,23 @@ function storeMetrics({ streams, openRuns, totals }: StoredMetrics): readonly Me
     gauge('tidemark_held_deletions', 'Deletions that wait for a decision.', (state) => state.held),
     gauge('tidemark_quarantined', 'Records that are set aside.', (state) => state.quarantined),
     perStream('tidemark_drift_objects_total', 'Objects that deltas had missed and a complete read has repaired.', 'drift'),
+    {
+      name: 'tidemark_source_sessions',
+      help: 'Sessions with a source that has a limit: open, and waited for.',
+      type: 'gauge',
+      samples: Object.keys(sourceLimits).flatMap((source) =>
+        (['open', 'waiting'] as const).map((state) => ({
+          labels: { source, state },
+          value: sourceUse.reduce((sum, use) => sum + (use.source === source ? use[state] : 0), 0),
+        })),
+      ),
+    },
+    {
+      name: 'tidemark_source_sessions_limit',
+      help: 'Sessions that a source may have open.',
+      type: 'gauge',
+      samples: Object.entries(sourceLimits).map(([source, value]) => ({ labels: { source }, value })),
+    },
     {
       name: 'tidemark_run_open_seconds',
       help: 'How long the run at work has been.',

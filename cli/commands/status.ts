@@ -71,6 +71,9 @@ export function formatStatus(status: IntegrationStatus): string {
       ({ workflowId, kind, state, mode, since }) =>
         `  ${kind === 'run' ? 'running       ' : state === 'active' ? 'request       ' : 'waiting       '} ${mode ?? ''} since ${humanAge(since)}: ${workflowId}`,
     ),
+    ...(status.sessions !== null && status.sessions.open + status.sessions.waiting > 0
+      ? [`  source         ${status.sessions.source}: ${status.sessions.open} sessions open, ${status.sessions.waiting} wait in its line`]
+      : []),
     ...(status.held > 0
       ? [`  held           ${count(status.held)} deletions wait for approval: tidemark deletions list ${status.integration}`]
       : []),

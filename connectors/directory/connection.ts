@@ -58,6 +58,7 @@ export async function connect(
   password: string,
   signal: AbortSignal,
   dialect: Dialect,
+  pace?: () => Promise<void>,
 ): Promise<DirectoryConnection> {
   signal.throwIfAborted();
   const host = new URL(url).host;
@@ -107,6 +108,7 @@ export async function connect(
 
   let dead: unknown;
   async function request(search: Search, paging: PagedResultsControl | undefined): Promise<SearchResponse> {
+    await pace?.();
     signal.throwIfAborted();
     if (dead !== undefined) throw connectionFailure(dialect, host, 'The connection to', dead);
     try {

@@ -36,7 +36,7 @@ export async function openDirectory<Settings extends AddressSettings, StreamSett
   for (const url of settings.urls) {
     let connection: DirectoryConnection | undefined;
     try {
-      connection = await connect(url, settings, password, signal, dialect);
+      connection = await connect(url, settings, password, signal, dialect, options.pace);
       const server = await identify(connection);
       if (options.server === undefined || options.server.id === server.identity.id) return await begin(connection, server, url);
       failures.push(

@@ -5,7 +5,15 @@ import { isTidemarkFailure } from '../failure.ts';
 import { issueProblems, suggestion } from './issues.ts';
 import type { ConfigProblem } from './problem.ts';
 import { type ConfigurationFile, configurationFileSchema, type IntegrationFile } from './schema.ts';
-import type { Configuration, IntegrationConfig, RetentionConfig, ScheduleConfig, StepsConfig, StreamConfig } from './types.ts';
+import type {
+  Configuration,
+  IntegrationConfig,
+  RetentionConfig,
+  ScheduleConfig,
+  SourceLimits,
+  StepsConfig,
+  StreamConfig,
+} from './types.ts';
 import { type ConfigPath, type Locate, parseYaml } from './yaml-source.ts';
 
 /** What the loader needs to know of a connector; a `Connector` is one. */
@@ -56,7 +64,7 @@ export function loadConfiguration(
   }
   const integrations = Object.entries(parsed.data.integrations).map(([id, integration]) => ({
     id,
-    ...resolveIntegration(integration, connectors, { file, locate, root: ['integrations', id] }),
+    ...resolveIntegration(integration, connectors, parsed.data.sources, { file, locate, root: ['integrations', id] }),
   }));
   const found = integrations.flatMap((integration) => integration.problems);
   if (found.length > 0) {
@@ -111,7 +119,12 @@ interface Resolved {
   readonly problems: readonly ConfigProblem[];
 }
 
-function resolveIntegration(integration: IntegrationFile, connectors: ReadonlyMap<string, ConnectorSchemas>, place: Place): Resolved {
+function resolveIntegration(
+  integration: IntegrationFile,
+  connectors: ReadonlyMap<string, ConnectorSchemas>,
+  sources: ConfigurationFile['sources'],
+  place: Place,
+): Resolved {
   const connector = connectors.get(integration.connector);
   if (connector === undefined) {
     const known = [...connectors.keys()];
@@ -130,6 +143,7 @@ function resolveIntegration(integration: IntegrationFile, connectors: ReadonlyMa
     ...blocks.flatMap((block) => block.problems),
     ...blocks.flatMap((block) => expressionProblems(block, place)),
     ...scheduleNameProblems(integration, place),
+    ...sourceProblems(integration, sources, place),
     ...(integration.streams !== undefined && blocks.length === 0
       ? [problemAt(place, ['streams'], 'key', 'streams names no stream', 'Name at least one, or remove streams to sync all.')]
       : []),
@@ -168,7 +182,7 @@ function resolveIntegration(integration: IntegrationFile, connectors: ReadonlyMa
   streamProblems.push(...scheduleStreamProblems(integration, chosen, place));
   return streamProblems.length > 0
     ? { problems: streamProblems }
-    : { problems: [], config: integrationConfig(integration, settings.value, streams) };
+    : { problems: [], config: integrationConfig(integration, sources, settings.value, streams) };
 }
 
 function validated(schema: z.ZodType, value: unknown, place: Place, otherKeys: readonly string[] = []) {
@@ -243,6 +257,13 @@ function removalProblems(
     );
 }
 
+function sourceProblems({ source }: IntegrationFile, sources: ConfigurationFile['sources'], place: Place): readonly ConfigProblem[] {
+  if (source === undefined || Object.hasOwn(sources, source)) return [];
+  const known = Object.keys(sources);
+  const remedy = known.length === 0 ? `Add it: sources: { ${source}: { maxSessions: 2 } }.` : suggestion(source, known, 'There are');
+  return [problemAt(place, ['source'], 'value', `there is no source "${source}" in the block sources`, remedy)];
+}
+
 function scheduleName({ name, mode }: IntegrationFile['schedules'][number]): string {
   return name ?? mode;
 }
@@ -282,12 +303,18 @@ function scheduleStreamProblems({ schedules }: IntegrationFile, chosen: readonly
   );
 }
 
-function integrationConfig(file: IntegrationFile, settings: unknown, streams: Readonly<Record<string, StreamConfig>>): IntegrationConfig {
+function integrationConfig(
+  file: IntegrationFile,
+  sources: ConfigurationFile['sources'],
+  settings: unknown,
+  streams: Readonly<Record<string, StreamConfig>>,
+): IntegrationConfig {
   const { cleanup, ...steps } = file.steps;
   const { purgeAfter, ...cleanupSteps } = cleanup;
   return {
     connector: file.connector,
     ...(file.taskQueue === undefined ? {} : { taskQueue: file.taskQueue }),
+    ...(file.source === undefined ? {} : { source: sourceLimits(file.source, sources) }),
     unreachableLimitMs: file.unreachableLimit,
     settings,
     streams,
@@ -297,6 +324,11 @@ function integrationConfig(file: IntegrationFile, settings: unknown, streams: Re
       cleanup: { ...cleanupSteps, ...(purgeAfter === undefined ? {} : { purgeAfterMs: purgeAfter }) },
     } satisfies StepsConfig,
   };
+}
+
+function sourceLimits(name: string, sources: ConfigurationFile['sources']): SourceLimits {
+  const { maxSessions, requestsPerSecond } = sources[name] as ConfigurationFile['sources'][string];
+  return { name, maxSessions, ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }) };
 }
 
 function retentionConfig({ changes, runs, keepRuns, every }: ConfigurationFile['retention']): RetentionConfig {

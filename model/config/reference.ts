@@ -21,6 +21,11 @@ export function configurationReference(connectors: ReadonlyMap<string, Connector
     section('Schedules', 'Keys of an entry of `schedules`.', schedule),
     section('Steps', 'Keys below `steps`, written here with dots for the blocks in between.', steps),
     section(
+      'Sources',
+      'Keys of a block below `sources`, beside `integrations`; integrations name the block with `source`.',
+      below(inputSchema(configurationFileSchema).properties?.sources),
+    ),
+    section(
       'Retention',
       'Keys of the block `retention`, beside `integrations`.',
       inputSchema(configurationFileSchema).properties?.retention,

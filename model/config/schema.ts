@@ -117,6 +117,7 @@ const integrationSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Temporal task queue of the steps that talk to the source, for workers that run in its network. Default: the common one.'),
+  source: identifier.optional().describe('A source of the block sources, whose limits hold for this integration. Default: no limit.'),
   unreachableLimit: durationMs.prefault('30m').describe('A run fails when the source has been unreachable for this long.'),
   settings: z.unknown().optional().describe('How to reach the source; see the connector.'),
   streams: z
@@ -202,11 +203,27 @@ const retentionSchema = z
   .prefault({})
   .describe('How long is kept what syncing no longer needs. How long deleted objects are kept is a matter of each integration.');
 
+const sourceSchema = z.strictObject({
+  maxSessions: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .describe(
+      'Sessions that all integrations of this source, on all workers together, may have open at once. A run opens one for each stream.',
+    ),
+  requestsPerSecond: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Requests a second in all those sessions together, shared out equally among them. Default: as many as it answers.'),
+});
+
 /** `tidemark.yaml` as it is written, apart from what belongs to connectors: `settings` and the rest of each stream's block. */
 export const configurationFileSchema = z.strictObject({
   integrations: z
     .record(identifier, integrationSchema)
     .describe('The connections to source systems, by name: lower-case letters, digits and dashes.'),
+  sources: z.record(identifier, sourceSchema).default({}).describe('Limits of source systems, for integrations that name one.'),
   retention: retentionSchema,
 });
 

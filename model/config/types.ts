@@ -17,6 +17,8 @@ export interface RetentionConfig extends MaintenanceRequest {
 export interface IntegrationConfig {
   /** The connector's type. */
   readonly connector: string;
+  /** The source with others' integrations that read it too, and what it bears; absent: no limit. */
+  readonly source?: SourceLimits;
   /** Task queue of the steps that open a session with the source; absent: the common one. */
   readonly taskQueue?: string;
   /** A source that stays unreachable for longer fails the run. */
@@ -27,6 +29,13 @@ export interface IntegrationConfig {
   readonly streams: Readonly<Record<string, StreamConfig>>;
   readonly schedules: readonly ScheduleConfig[];
   readonly steps: StepsConfig;
+}
+
+/** What all integrations of one source, on all workers together, may ask of it. */
+export interface SourceLimits {
+  readonly name: string;
+  readonly maxSessions: number;
+  readonly requestsPerSecond?: number;
 }
 
 export interface StreamConfig {

@@ -20,9 +20,10 @@ export const chaosConnector: Connector<Settings, StreamSettings> = {
   settings,
   streamSettings,
   streams: (_, blocks) => ['users', 'groups'].map((name) => declare(name, blocks[name])),
-  async open({ settings: { url, reader }, signal, server: wanted }) {
+  async open({ settings: { url, reader }, signal, server: wanted, pace }) {
     const ask = async (path: string, body: object = {}): Promise<Response> =>
       orUnavailable(async () => {
+        await pace?.();
         const response = await fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify({ reader, ...body }), signal });
         if (!response.ok) throw new Error(response.statusText);
         return response;

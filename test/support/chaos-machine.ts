@@ -49,8 +49,8 @@ export interface ChaosMachine extends AsyncDisposable {
   isPostgresUp(): Promise<boolean>;
   killTemporal(): Promise<void>;
   restartTemporal(): Promise<void>;
-  /** Stores integrations with these blocks of the configuration, beside those that are there. */
-  configure(blocks: Readonly<Record<string, object>>): Promise<void>;
+  /** Stores integrations and sources with these blocks of the configuration, beside those that are there. */
+  configure(blocks: Readonly<Record<string, object>>, sources?: Readonly<Record<string, object>>): Promise<void>;
   /** Asks for a sync; asks again while Temporal is away. Returns the launcher's workflow id. */
   launch(taskQueue: string, request: LaunchRequest): Promise<string>;
   /** Waits for an ending however often Temporal goes away meanwhile. */
@@ -110,6 +110,7 @@ export async function startChaosMachine(options: ChaosOptions): Promise<ChaosMac
     const client = new Client({ connection, namespace: 'default' });
     const registry = new Map([...builtInConnectors, ['chaos', chaosConnector as Connector]]);
     const blocks: Record<string, object> = {};
+    const sources: Record<string, object> = {};
 
     async function persist<T>(what: string, work: () => Promise<T>): Promise<T> {
       let last: unknown;
@@ -172,9 +173,10 @@ export async function startChaosMachine(options: ChaosOptions): Promise<ChaosMac
       async restartTemporal() {
         temporal ??= await startTemporalServer(Number(new URL(`http://${address}`).port));
       },
-      async configure(added) {
+      async configure(added, addedSources = {}) {
         Object.assign(blocks, added);
-        const loaded = loadConfiguration({ file: 'chaos', text: JSON.stringify({ integrations: blocks }) }, registry);
+        Object.assign(sources, addedSources);
+        const loaded = loadConfiguration({ file: 'chaos', text: JSON.stringify({ integrations: blocks, sources }) }, registry);
         if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
         await storeConfiguration(store, loaded.configuration);
       },

@@ -60,6 +60,14 @@ export interface ChaosServer extends AsyncDisposable {
   readonly over: readonly Announcement[];
   /** Cuts the connection where it answers true. */
   cut: (exchange: Exchange) => boolean;
+  /** Every listing waits for this before its end. */
+  gate: Promise<void>;
+  /** Listings that are being sent, by reader. */
+  readonly listings: readonly string[];
+  /** The most there have been at once. */
+  readonly mostListings: () => number;
+  /** When each request came, in milliseconds of this process. */
+  readonly requestedAt: readonly number[];
 }
 
 const pageSize = 4;
@@ -80,6 +88,9 @@ export async function startChaosServer(): Promise<ChaosServer> {
   };
   const doors = new Map<string, Door>();
   const over: Announcement[] = [];
+  const listings: string[] = [];
+  let mostListings = 0;
+  const requestedAt: number[] = [];
 
   async function passDoor(announcement: Announcement): Promise<void> {
     if (announcement.point === 'over') {
@@ -103,6 +114,7 @@ export async function startChaosServer(): Promise<ChaosServer> {
       response.end();
       return;
     }
+    requestedAt.push(performance.now());
     const asked = body as { reader: string; stream: string; since?: string; ids?: readonly string[] };
     const cutHere = (kind: Exchange['request'], page: number, last = true): boolean => {
       const cut = server.cut({ reader: asked.reader, request: kind, stream: asked.stream, page, last });
@@ -115,6 +127,9 @@ export async function startChaosServer(): Promise<ChaosServer> {
       const found = asked.ids?.map((id) => [id, source.entries.get(id) ?? null]);
       if (!cutHere('ids', 0)) response.end(JSON.stringify(found));
     } else {
+      listings.push(asked.reader);
+      mostListings = Math.max(mostListings, listings.length);
+      response.once('close', () => listings.splice(listings.indexOf(asked.reader), 1));
       const items = listing(source, asked.stream, asked.since);
       let page = 0;
       for (; page * pageSize < items.length; page += 1) {
@@ -122,6 +137,7 @@ export async function startChaosServer(): Promise<ChaosServer> {
         // Waits until the page has gone out, so that a cut after it comes after it.
         await new Promise((resolve) => response.write(`${JSON.stringify(items.slice(page * pageSize, (page + 1) * pageSize))}\n`, resolve));
       }
+      await server.gate;
       if (!cutHere('list', page)) response.end(`${JSON.stringify({ objects: items.length })}\n`);
     }
   }
@@ -138,6 +154,10 @@ export async function startChaosServer(): Promise<ChaosServer> {
     removals,
     over,
     cut: () => false,
+    gate: Promise.resolve(),
+    listings,
+    mostListings: () => mostListings,
+    requestedAt,
     hold(integration, hold) {
       const reached = Promise.withResolvers<Announcement>();
       const opened = Promise.withResolvers<void>();

@@ -411,6 +411,20 @@ describe('a bad configuration', () => {
       /Did you mean "example"/,
     ],
     [
+      'a source that is not there',
+      'sources: { corp: { maxSessions: 2 } }\nintegrations:\n  corp:\n    connector: example\n    source: crop\n    settings: { urls: [a], password: { env: P } }\n',
+      5,
+      /there is no source "crop"/,
+      /Did you mean "corp"/,
+    ],
+    [
+      'a source where there are none',
+      'integrations:\n  corp:\n    connector: example\n    source: corp\n    settings: { urls: [a], password: { env: P } }\n',
+      4,
+      /there is no source "corp"/,
+      /Add it: sources: \{ corp: \{ maxSessions: 2 \} \}/,
+    ],
+    [
       'a connector unlike any other',
       'integrations:\n  corp:\n    connector: okta\n',
       3,

@@ -17,6 +17,8 @@ const stored: StoredMetrics = {
       quarantined: 0,
     },
   ],
+  sourceUse: [{ integration: 'corp-ad', source: 'corp', open: 1, waiting: 2 }],
+  sourceLimits: { corp: 1 },
   openRuns: [{ integration: 'corp-ad', seconds: 7, launcher: 'launch/corp-ad/1' }],
   totals: [{ integration: 'corp-ad', what: 'ms', label: 'delta', value: 1_500 }],
 };
