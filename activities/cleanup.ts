@@ -1,6 +1,7 @@
 import type { StepsConfig } from '../model/config/types.ts';
-import { judgePlan } from '../model/deletion-limits.ts';
+import { activeThatSettle, judgePlan } from '../model/deletion-limits.ts';
 import { applyDeletions, countDeletions, holdDeletions } from '../store/sql/apply-deletions.ts';
+import { countActive } from '../store/sql/count-active.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import type { StagedRows } from '../store/sql/upsert-batch.ts';
@@ -35,8 +36,10 @@ export function applyCleanup(
     const { integration, runId } = rows.plan.claim;
     const recent = await countRecent(client, integration, runId);
     const held: Record<string, string> = {};
-    for (const { stream, candidates, active, unread } of await countDeletions(client, rows)) {
-      const verdict = judgePlan({ candidates, active, recent: recent(stream).objects, limits, emptyListing: false });
+    for (const { stream, candidates, unread } of await countDeletions(client, rows)) {
+      const plan = { candidates, recent: recent(stream).objects, limits };
+      const active = await countActive(client, integration, stream, activeThatSettle(plan));
+      const verdict = judgePlan({ ...plan, active, emptyListing: false });
       const reason = unread ?? (verdict.held ? verdict.reason : undefined);
       if (reason !== undefined) held[stream] = reason;
     }

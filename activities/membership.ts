@@ -1,5 +1,5 @@
 import type { Limits } from '../model/config/types.ts';
-import { judgePlan } from '../model/deletion-limits.ts';
+import { activeThatSettle, judgePlan } from '../model/deletion-limits.ts';
 import { applyLinks, countMembers, countSurplus } from '../store/sql/apply-links.ts';
 import { resolveArrivals } from '../store/sql/arrivals.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
@@ -38,8 +38,9 @@ export async function applyMemberships(parts: StepParts, limits: Limits): Promis
     const recent = await countRecent(client, integration, runId);
     const limited: Record<string, string> = {};
     for (const [stream, removals] of await countSurplus(client, rows, endOfRows)) {
-      const active = await countMembers(client, integration, stream);
-      const verdict = judgePlan({ candidates: removals, active, recent: recent(stream).members, limits, emptyListing: false });
+      const plan = { candidates: removals, recent: recent(stream).members, limits };
+      const active = await countMembers(client, integration, stream, activeThatSettle(plan));
+      const verdict = judgePlan({ ...plan, active, emptyListing: false });
       if (verdict.held) limited[stream] = verdict.reason;
     }
     return limited;

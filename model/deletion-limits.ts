@@ -41,3 +41,13 @@ export function judgePlan({ candidates, active, recent, limits, emptyListing }: 
   }
   return { held: false };
 }
+
+/**
+ * How many active ones settle that a plan keeps within the percentage: who counts them may stop there, so that a small plan costs the same
+ * in a large stream. Zero where the floor or the count decides alone.
+ */
+export function activeThatSettle({ candidates, recent, limits }: Pick<DeletionPlan, 'candidates' | 'recent' | 'limits'>): number {
+  const removed = candidates + recent;
+  if (candidates === 0 || removed <= limits.floor || removed > limits.count) return 0;
+  return Math.max(0, Math.ceil((removed * 100) / limits.percent) - recent);
+}

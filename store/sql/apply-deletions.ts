@@ -5,30 +5,20 @@ import type { StagedRows } from './upsert-batch.ts';
 export interface DeletionCounts {
   readonly stream: string;
   readonly candidates: number;
-  /** Active objects of the stream. */
-  readonly active: number;
   /** Why absent objects were not read again by id, and are therefore not believed; null if there are none. */
   readonly unread: string | null;
 }
 
 /** Size of each stream's deletion plan. */
 export async function countDeletions(client: pg.ClientBase, rows: StagedRows): Promise<readonly DeletionCounts[]> {
-  const { rows: counts } = await client.query<{ stream: string; candidates: string; unread: string | null; active: string }>(
-    `select c.stream, c.candidates, c.unread,
-            (select count(*) from tidemark.object o
-              where o.integration_id = $3 and o.stream = c.stream and o.deleted_at is null and o.deactivated_at is null) as active
-       from (select v.stream, count(*) filter (where v.verdict <> 'unknown') as candidates, max(v.reason) filter (where v.verdict = 'absent') as unread
-               from tidemark.staged_verdict v
-              where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope', 'unknown')
-              group by v.stream) c`,
-    [rows.plan.claim.runId, rows.verdictToken, rows.plan.claim.integration],
+  const { rows: counts } = await client.query<{ stream: string; candidates: string; unread: string | null }>(
+    `select v.stream, count(*) filter (where v.verdict <> 'unknown') as candidates, max(v.reason) filter (where v.verdict = 'absent') as unread
+       from tidemark.staged_verdict v
+      where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope', 'unknown')
+      group by v.stream`,
+    [rows.plan.claim.runId, rows.verdictToken],
   );
-  return counts.map((row) => ({
-    stream: row.stream,
-    candidates: Number(row.candidates),
-    active: Number(row.active),
-    unread: row.unread,
-  }));
+  return counts.map((row) => ({ stream: row.stream, candidates: Number(row.candidates), unread: row.unread }));
 }
 
 /** Holds the plan of the streams in `held` (stream to the limit that it exceeds) and every object whose re-read gave no answer. */

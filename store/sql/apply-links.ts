@@ -117,14 +117,15 @@ export async function applyLinks(
   return rowCount ?? 0;
 }
 
-/** Stored member links of a stream's active objects: what percentages are of. */
-export async function countMembers(client: pg.ClientBase, integration: string, stream: string): Promise<number> {
+/** Stored member links of a stream's objects: what percentages are of. Counts no further than `enough`. */
+export async function countMembers(client: pg.ClientBase, integration: string, stream: string, enough: number): Promise<number> {
   const { rows } = await client.query<{ links: string }>(
-    `select coalesce(sum(l.links), 0) as links
-       from tidemark.object o
-       cross join lateral (select count(*) as links from tidemark.link s where s.from_id = o.id and s.kind = 'member' offset 0) l
-      where o.integration_id = $1 and o.stream = $2 and o.deleted_at is null`,
-    [integration, stream],
+    `select count(*) as links
+       from (select from (select o.id from tidemark.object o
+                           where o.integration_id = $1 and o.stream = $2 and o.deleted_at is null order by o.source_id offset 0) o
+              cross join lateral (select from tidemark.link s where s.from_id = o.id and s.kind = 'member' offset 0) l
+              limit $3) m`,
+    [integration, stream, Number.isFinite(enough) ? enough : null],
   );
   return Number(rows[0]?.links ?? 0);
 }

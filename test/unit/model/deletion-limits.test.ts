@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { judgePlan } from '../../../model/deletion-limits.ts';
+import { activeThatSettle, judgePlan } from '../../../model/deletion-limits.ts';
 
 const limits = { count: 500, percent: 10, floor: 10 };
 
@@ -48,6 +48,17 @@ describe('a plan of removals', () => {
     expect(judgePlan({ candidates: 1, active: 100_000, recent: 500, limits, emptyListing: false })).toMatchObject({
       reason: '1 removals, with 500 of the last 24 hours, exceed the limit of 500',
     });
+  });
+
+  it('is judged the same by a count that stops where it is settled', () => {
+    fc.assert(
+      fc.property(fc.nat(600), fc.nat(20_000), fc.nat(600), fc.integer({ min: 0, max: 100 }), (candidates, active, recent, percent) => {
+        const plan = { candidates, recent, limits: { ...limits, percent }, emptyListing: false };
+        const counted = Math.min(active, activeThatSettle(plan));
+        expect(judgePlan({ ...plan, active: counted })).toEqual(judgePlan({ ...plan, active }));
+      }),
+    );
+    expect(activeThatSettle({ candidates: 25, recent: 0, limits })).toBe(250);
   });
 
   it('that would be held by itself is held after others, too', () => {
