@@ -15,6 +15,7 @@ import { openStore, type Store } from '../store/store.ts';
 import { startPostgres } from '../workers/embedded/postgres.ts';
 import { startTemporal } from '../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../workers/embedded/temporal-cli.ts';
+import { startWorker, type WorkerSettings } from '../workers/worker.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
 import type { BenchSource } from './source.ts';
 
@@ -50,11 +51,14 @@ export interface Worker extends AsyncDisposable {
 export interface MachineOptions {
   /** Node options of the worker, such as --cpu-prof. */
   readonly workerFlags: readonly string[];
+  /** Where the worker is. Default: a process of its own. */
+  readonly worker?: 'here';
   /** PostgreSQL settings beyond those of `tidemark up`. */
   readonly postgres?: Readonly<Record<string, string>>;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const taskQueue = 'tidemark';
 const silent = { debug: () => undefined, info: () => undefined, warn: (message: string) => console.error(message) };
 
 export async function startBenchMachine(undo: AsyncDisposableStack, source: BenchSource, options: MachineOptions): Promise<BenchMachine> {
@@ -77,7 +81,11 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
   const passwordFile = join(directory, 'password');
   await writeFile(passwordFile, source.access.password, { mode: 0o600 });
   const environment = { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: server.address };
-  let worker = await startWorker(environment, options.workerFlags);
+  const start = () =>
+    options.worker === 'here'
+      ? startWorkerHere({ databaseUrl: postgres.url, temporal: target, taskQueue, connectors: builtInConnectors, log: silent })
+      : startWorkerProcess(environment, options.workerFlags);
+  let worker = await start();
   undo.defer(() => worker[Symbol.asyncDispose]());
   return {
     source,
@@ -88,7 +96,7 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
     worker: () => worker,
     async restartWorker() {
       await worker[Symbol.asyncDispose]();
-      worker = await startWorker(environment, options.workerFlags);
+      worker = await start();
     },
     processes: () => ({ worker: worker.pid, postgres: postgres.pid, temporal: server.pid }),
     async configure(integrations) {
@@ -100,13 +108,13 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
       const text = JSON.stringify({ integrations: Object.fromEntries(blocks) });
       const loaded = loadConfiguration({ file: 'bench', text }, builtInConnectors);
       if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
-      await applyConfiguration({ store, temporal, configuration: loaded.configuration, taskQueue: 'tidemark' });
+      await applyConfiguration({ store, temporal, configuration: loaded.configuration, taskQueue });
     },
   };
 }
 
 /** `tidemark worker` with these Node options. */
-async function startWorker(environment: Readonly<Record<string, string>>, flags: readonly string[]): Promise<Worker> {
+async function startWorkerProcess(environment: Readonly<Record<string, string>>, flags: readonly string[]): Promise<Worker> {
   const child = spawn(process.execPath, [...flags, 'cli/main.ts', 'worker'], {
     cwd: root,
     env: { ...process.env, ...environment },
@@ -120,14 +128,22 @@ async function startWorker(environment: Readonly<Record<string, string>>, flags:
   const pid = child.pid as number;
   return {
     pid,
-    async maxRssMb() {
-      const status = await readFile(`/proc/${pid}/status`, 'utf8');
-      return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024);
-    },
+    maxRssMb: () => maxRssMb(pid),
     async [Symbol.asyncDispose]() {
       process.off('exit', end);
       child.kill('SIGTERM');
       await ended;
     },
   };
+}
+
+/** A worker in this process, for who has to look into it. */
+async function startWorkerHere(settings: WorkerSettings): Promise<Worker> {
+  const worker = await startWorker(settings);
+  return { pid: process.pid, maxRssMb: () => maxRssMb(process.pid), [Symbol.asyncDispose]: () => worker.stop() };
+}
+
+async function maxRssMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024);
 }

@@ -55,7 +55,7 @@ export async function measuredSync(machine: BenchMachine, integration: string, m
 }
 
 /** How many bytes PostgreSQL has written to its write-ahead log since it was made. */
-async function walPosition({ store }: BenchMachine): Promise<bigint> {
+export async function walPosition({ store }: BenchMachine): Promise<bigint> {
   const { rows } = await store.pool.query<{ bytes: string }>(`select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as bytes`);
   return BigInt(rows[0]?.bytes ?? 0);
 }

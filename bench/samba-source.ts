@@ -32,6 +32,7 @@ export async function startSambaSource(undo: AsyncDisposableStack, users: number
       containers: { managedBy: 'owner' },
     },
     users,
+    bases: [dc.baseDn],
     userDn: (index) => populated.users[index] ?? '',
     groupDn: (index) => populated.groups[index % populated.groups.length] ?? '',
     newUser: (name) => ({

@@ -1,6 +1,7 @@
 import type { Client, Control } from 'ldapts';
 import type { Connector } from '../connectors/connector.ts';
 import { compileMapping } from '../model/mapping.ts';
+import type { Entry } from './population.ts';
 
 /** A filled directory that syncs are measured against. */
 export interface BenchSource {
@@ -17,10 +18,13 @@ export interface BenchSource {
   /** Attributes that links are made of, beside what the mapping reads: attribute to kind of link, by stream; null where none is compared. */
   readonly links: Readonly<Record<string, Readonly<Record<string, string | null>>>>;
   readonly users: number;
+  /** DNs below which the same small directory lies; one, with everything below it, unless tenants were asked for. */
+  readonly bases: readonly string[];
+  /** With tenants, users that follow one another are of different ones. */
   userDn(index: number): string;
   groupDn(index: number): string;
   /** A user who is not there yet, the same for the same name. */
-  newUser(name: string): { readonly dn: string; readonly attributes: Readonly<Record<string, string>> };
+  newUser(name: string): Entry;
   /** A client that has signed in. */
   client(): Promise<Client>;
   /** The server's own position, and the filter for what has changed since then. */

@@ -1,0 +1,142 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { changePeople } from './changes.ts';
+import type { BenchMachine } from './machine.ts';
+import { measuredSync } from './measure.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const page = fileURLToPath(new URL('../docs/query-plans.md', import.meta.url));
+
+/** PostgreSQL settings with which every statement's plan comes back to the client that sent it, as a notice. */
+export const explaining: Readonly<Record<string, string>> = {
+  session_preload_libraries: 'auto_explain',
+  'auto_explain.log_min_duration': '0',
+  'auto_explain.log_analyze': 'on',
+  'auto_explain.log_buffers': 'on',
+  'auto_explain.log_level': 'notice',
+  'auto_explain.log_parameter_max_length': '0',
+};
+
+/** Tables whose size follows the population, or what runs stage of it. */
+const largeTables = /Seq Scan on (object|link|links_state|unresolved_link|change|staged_\w+)\b/g;
+
+interface Execution {
+  readonly ms: number;
+  readonly plan: string;
+}
+
+/** Executions by statement. */
+type Executions = Map<string, Execution[]>;
+
+/**
+ * Writes docs/query-plans.md: how PostgreSQL carries out each bulk statement of a first complete, of a complete that finds nothing changed, and
+ * of a delta. The worker is in this process, which sees the plans. Fails if a delta reads a large table from end to end.
+ */
+export async function plans(machine: BenchMachine): Promise<void> {
+  const { source, store } = machine;
+  await machine.configure({ plans: {} });
+  const sources = await readStatements();
+  const sections: string[] = [];
+  const phase = async (title: string, mode: 'complete' | 'delta'): Promise<Executions> => {
+    const { executions } = await watching(() => measuredSync(machine, 'plans', mode));
+    sections.push(sectionOf(title, executions, sources));
+    return executions;
+  };
+  await phase('First complete', 'complete');
+  await phase('Complete, nothing changed', 'complete');
+  await changePeople(source, 500, 'plans', 0);
+  const delta = await phase('Delta of 500 changes', 'delta');
+  const { rows } = await store.pool.query<{ server_version: string }>('show server_version');
+  const head = [
+    '# Query plans',
+    '',
+    `\`npm run bench -- plans --source ${source.name} --users ${source.users}\` wrote this page: \`explain (analyze, buffers)\` of the statements by which a run`,
+    `works on many rows, with PostgreSQL ${rows[0]?.server_version ?? ''}. Of each the slowest execution is shown, with what it is that executes it. Times include the`,
+    'cost of watching, and other work on the machine.',
+  ].join('\n');
+  await writeFile(page, `${[head, ...sections].join('\n\n')}\n`);
+  console.log(`Wrote ${page}`);
+  const scans = [...delta].flatMap(([statement, executions]) =>
+    executions.flatMap(({ plan }) => [...plan.matchAll(largeTables)].map((found) => `${found[1]} by ${placeOf(statement, sources)}`)),
+  );
+  if (scans.length > 0) throw new Error(`The delta reads tables from end to end: ${[...new Set(scans)].join(', ')}`);
+}
+
+/** Collects the plans of the statements that clients of this process send meanwhile. */
+async function watching<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly executions: Executions }> {
+  const executions: Executions = new Map();
+  const { emit } = pg.Client.prototype;
+  pg.Client.prototype.emit = function (this: pg.Client, event: string | symbol, ...args: unknown[]) {
+    const found =
+      event === 'notice'
+        ? /^duration: ([\d.]+) ms {2}plan:\nQuery Text: (.*?)\n((?:[A-Z]\w* ?)+.*\(cost=.*)$/s.exec(
+            String((args[0] as { message?: string }).message),
+          )
+        : null;
+    if (found !== null) {
+      const [, ms, statement = '', plan = ''] = found;
+      const key = statement.replace(/\s+/g, ' ').trim();
+      executions.set(key, [...(executions.get(key) ?? []), { ms: Number(ms), plan }]);
+    }
+    return emit.call(this, event, ...args);
+  };
+  try {
+    return { result: await work(), executions };
+  } finally {
+    pg.Client.prototype.emit = emit;
+  }
+}
+
+/** Statements that take less than this in all their executions tell nothing. */
+const worthShowingMs = 5;
+
+function sectionOf(title: string, executions: Executions, sources: ReadonlyMap<string, string>): string {
+  const found = [...executions]
+    .map(([statement, of]) => ({
+      place: placeOf(statement, sources),
+      count: of.length,
+      totalMs: of.reduce((sum, { ms }) => sum + ms, 0),
+      slowest: of.reduce((slowest, execution) => (execution.ms > slowest.ms ? execution : slowest)),
+    }))
+    .filter(({ totalMs, place }) => totalMs >= worthShowingMs && place !== undefined)
+    .sort((a, b) => b.totalMs - a.totalMs);
+  const table = found.map(
+    ({ place, count, totalMs, slowest }) => `| ${place} | ${count} | ${totalMs.toFixed(0)} | ${slowest.ms.toFixed(0)} |`,
+  );
+  const shown = found.map(({ place, slowest }) => `### ${title}: ${place}\n\n\`\`\`\n${slowest.plan.trimEnd()}\n\`\`\``);
+  return [`## ${title}\n\n| statement | executions | ms in all | slowest, ms |\n|---|---|---|---|\n${table.join('\n')}`, ...shown].join(
+    '\n\n',
+  );
+}
+
+/** The texts of the files that statements are in, by path. */
+async function readStatements(): Promise<ReadonlyMap<string, string>> {
+  const folders = ['store', 'store/sql', 'activities'];
+  const files = await Promise.all(
+    folders.map(async (folder) =>
+      (await readdir(`${root}${folder}`)).filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`),
+    ),
+  );
+  return new Map(
+    await Promise.all(files.flat().map(async (file) => [file, (await readFile(`${root}${file}`, 'utf8')).replace(/\s+/g, ' ')] as const)),
+  );
+}
+
+const pieceLength = 24;
+
+/** The function that has most pieces of the statement, with its file: some statements are put together from parts. */
+function placeOf(statement: string, sources: ReadonlyMap<string, string>): string | undefined {
+  const counts = new Map<string, number>();
+  for (let start = 0; start + pieceLength <= statement.length; start += pieceLength) {
+    const piece = statement.slice(start, start + pieceLength);
+    for (const [file, text] of sources) {
+      const found = text.indexOf(piece);
+      if (found === -1) continue;
+      const name = [...text.slice(0, found).matchAll(/function\*? (\w+)/g)].at(-1)?.[1];
+      // A part that several statements share stands before all functions of its file.
+      if (name !== undefined) counts.set(`${name}, ${file}`, (counts.get(`${name}, ${file}`) ?? 0) + 1);
+    }
+  }
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
