@@ -16,13 +16,13 @@ export interface AddressSettings extends ConnectionSettings {
  * Opens a session with the first server that can be used. A refused sign-in ends the attempt: tried on every server it would lock the account.
  *
  * @param identify reads what the server says about itself
- * @param begin makes the session, which owns the connection from then on
+ * @param begin makes the session, which owns the connection from then on; `another` opens one more to the same address
  */
 export async function openDirectory<Settings extends AddressSettings, StreamSettings, Server extends { readonly identity: ServerIdentity }>(
   options: OpenOptions<Settings, StreamSettings>,
   dialect: Dialect,
   identify: (connection: DirectoryConnection) => Promise<Server>,
-  begin: (connection: DirectoryConnection, server: Server, url: string) => Promise<Session>,
+  begin: (connection: DirectoryConnection, server: Server, url: string, another: () => Promise<DirectoryConnection>) => Promise<Session>,
 ): Promise<Session> {
   const { settings, signal, log } = options;
   const password = await options.secret(settings.bindPassword);
@@ -38,7 +38,8 @@ export async function openDirectory<Settings extends AddressSettings, StreamSett
     try {
       connection = await connect(url, settings, password, signal, dialect, options.pace);
       const server = await identify(connection);
-      if (options.server === undefined || options.server.id === server.identity.id) return await begin(connection, server, url);
+      if (options.server === undefined || options.server.id === server.identity.id)
+        return await begin(connection, server, url, () => connect(url, settings, password, signal, dialect));
       failures.push(
         new TidemarkFailure('ServerChanged', `${connection.host} is not ${options.server.name} in the state the marker was taken from`, {
           remedy: 'Nothing: the run begins again with the server that is there.',

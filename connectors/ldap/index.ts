@@ -18,6 +18,6 @@ export const ldap: Connector<LdapSettings, LdapStreamSettings> = {
       options,
       dialect,
       (connection) => readServer(connection, options.settings),
-      (connection, server, url) => openSession(connection, server, url, options),
+      (connection, server, url, another) => openSession(connection, another, server, url, options),
     ),
 };

@@ -4,7 +4,9 @@ import { comparableDn } from '../directory/distinguished-name.ts';
 import { values } from '../directory/entry.ts';
 import type { DirectoryServer } from './server.ts';
 
-/** Finds the entries that references name. One serves one read: what a DN means is looked up once. */
+/**
+ * Finds the entries that references name. One serves one read: what a DN means is looked up once.
+ */
 export interface References {
   /** Looks up what is not known yet. */
   resolve(dns: Iterable<string>, uids: Iterable<string>): Promise<void>;
@@ -23,19 +25,28 @@ const listFrom = 20_000;
 /** Names in one search. */
 const uidsAtOnce = 100;
 
-export function referencesOf(connection: DirectoryConnection, server: DirectoryServer, baseDn: string, pageSize: number): References {
+/**
+ * @param connect gives a connection on which nothing is listed meanwhile: OpenLDAP follows one paged listing on each
+ */
+export function referencesOf(
+  connect: () => Promise<DirectoryConnection>,
+  server: DirectoryServer,
+  baseDn: string,
+  pageSize: number,
+): References {
   const ids = new Map<string, string | undefined>();
   const idsByUid = new Map<string, readonly string[]>();
   const suffix = comparableDn(server.suffix);
   let listed = false;
   let lookups = 0;
 
-  async function lookUp(key: string, dn: string): Promise<void> {
+  async function lookUp(connection: DirectoryConnection, key: string, dn: string): Promise<void> {
     const [entry] = await connection.search({ base: dn, scope: 'base', attributes: ['entryUUID'], what: 'a referenced entry' }, 'empty');
     ids.set(key, entry === undefined ? undefined : values(entry, 'entryUUID')[0]?.toLowerCase());
   }
   async function listAll(): Promise<void> {
     listed = true;
+    const connection = await connect();
     const pages = connection.pages(
       { base: server.suffix, scope: 'sub', attributes: ['entryUUID'], what: 'the names of all entries' },
       pageSize,
@@ -61,13 +72,17 @@ export function referencesOf(connection: DirectoryConnection, server: DirectoryS
       await listAll();
       for (const key of unknown.keys()) if (ids.has(key)) unknown.delete(key);
     }
+    if (unknown.size === 0) return;
+    const connection = await connect();
     const keys = [...unknown];
     for (let start = 0; start < keys.length; start += lookupsAtOnce) {
-      await Promise.all(keys.slice(start, start + lookupsAtOnce).map(([key, dn]) => lookUp(key, dn)));
+      await Promise.all(keys.slice(start, start + lookupsAtOnce).map(([key, dn]) => lookUp(connection, key, dn)));
     }
   }
   async function resolveUids(uids: Iterable<string>): Promise<void> {
     const unknown = [...new Set([...uids].map((uid) => uid.toLowerCase()))].filter((uid) => !idsByUid.has(uid));
+    if (unknown.length === 0) return;
+    const connection = await connect();
     for (let start = 0; start < unknown.length; start += uidsAtOnce) {
       const batch = unknown.slice(start, start + uidsAtOnce);
       const found = new Map<string, string[]>(batch.map((uid) => [uid, []]));

@@ -26,6 +26,7 @@ type Options = OpenOptions<LdapSettings, LdapStreamSettings>;
 /** A session on a connection that is signed in. It owns the connection. */
 export async function openSession(
   connection: DirectoryConnection,
+  another: () => Promise<DirectoryConnection>,
   server: DirectoryServer,
   url: string,
   options: Options,
@@ -44,8 +45,13 @@ export async function openSession(
     server,
     plans.flatMap((plan) => attributesOf(plan, requested.get(plan.name) ?? []).filter((name) => !plan.optional.has(name.toLowerCase()))),
   );
+  let second: Promise<DirectoryConnection> | undefined;
+  const forReferences = (): Promise<DirectoryConnection> => {
+    second ??= another();
+    return second;
+  };
   const readers = new Map(
-    plans.map((plan) => [plan.name, readerOf(connection, server, plan, requested.get(plan.name) ?? [], schema, options)]),
+    plans.map((plan) => [plan.name, readerOf(connection, forReferences, server, plan, requested.get(plan.name) ?? [], schema, options)]),
   );
   const reader = (stream: string): StreamReader => {
     const found = readers.get(stream);
@@ -115,7 +121,10 @@ export async function openSession(
       if ([...found.values()].some(({ kind }) => kind === 'gone')) await requireRights(connection, server, settings, wanted.plan.base);
       return found;
     },
-    [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await connection[Symbol.asyncDispose]();
+      await (await second?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -134,6 +143,7 @@ function planOf(name: string, settings: LdapSettings, stream: LdapStreamSettings
 
 function readerOf(
   connection: DirectoryConnection,
+  forReferences: () => Promise<DirectoryConnection>,
   server: DirectoryServer,
   plan: StreamPlan,
   requested: readonly string[],
@@ -153,7 +163,7 @@ function readerOf(
     plan,
     filter: checked.filter,
     entries: entryReader({ plan, requested, schema, trackable }),
-    references: () => referencesOf(connection, server, settings.baseDn, pageSize),
+    references: () => referencesOf(forReferences, server, settings.baseDn, pageSize),
     pageSize,
   });
 }

@@ -1,0 +1,197 @@
+import type { Client } from 'ldapts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { add, remove, replace } from '../../support/directory-edits.ts';
+import { type SlapdServer, startSlapd } from '../../support/slapd.ts';
+import { idsOf, listing, objectsOf, readWhole } from '../active-directory/support.ts';
+import { expectFollowed, openSession } from './support.ts';
+
+let server: SlapdServer;
+let client: Client;
+let number = 0;
+/** An OU for each test, with OUs `people` and `groups`. */
+let base: string;
+const undo = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  server = undo.use(await startSlapd());
+  client = await server.client();
+  undo.defer(() => client.unbind());
+});
+afterAll(() => undo.disposeAsync());
+beforeEach(async () => {
+  base = `ou=Test ${++number},${server.suffix}`;
+  for (const dn of [base, `ou=people,${base}`, `ou=groups,${base}`]) await client.add(dn, { objectClass: 'organizationalUnit' });
+});
+
+const person = (name: string): string => `uid=${name},ou=people,${base}`;
+const group = (name: string): string => `cn=${name},ou=groups,${base}`;
+const addPerson = (name: string, more: Record<string, string> = {}): Promise<void> =>
+  client.add(person(name), { objectClass: 'inetOrgPerson', cn: name, sn: name, ...more });
+const addGroup = (name: string, ...members: readonly string[]): Promise<void> =>
+  client.add(group(name), { objectClass: 'groupOfNames', member: members.map(person) });
+const choices = (): { readonly settings: { readonly baseDn: string } } => ({ settings: { baseDn: base } });
+
+/** Look-up keys of the members of the one group. */
+function memberKeys(objects: Awaited<ReturnType<typeof expectFollowed>>, of = 'cn='): readonly (string | undefined)[] {
+  const found = [...objects.values()].find(({ key }) => key?.startsWith(of));
+  return (found?.links.member ?? []).map((id) => objects.get(id)?.key).toSorted();
+}
+
+describe('members', () => {
+  test.each([
+    ['groupOfNames', 'member'],
+    ['groupOfUniqueNames', 'uniqueMember'],
+  ])('of %s come by their DNs, whatever spelling', async (objectClass, attribute) => {
+    await addPerson('ada');
+    await client.add(group('all'), { objectClass, [attribute]: `UID=Ada , ou=People,${base}` });
+    await using session = await openSession(server, choices());
+    const [ada] = [...(await listing(session, 'users')).keys()];
+    expect([...(await listing(session, 'groups')).values()].map(({ links }) => links.member)).toEqual([[ada]]);
+  });
+
+  test('of posixGroup come by uid, and follow it when it changes', async () => {
+    await addPerson('ada');
+    await addPerson('bob');
+    await client.add(group('posix'), { objectClass: 'posixGroup', gidNumber: '4711', memberUid: ['ada', 'nobody', 'eve', 'fay'] });
+    expect(memberKeys(await expectFollowed(server, choices(), () => addPerson('eve')))).toEqual([person('ada'), person('eve')]);
+    const renamed = await expectFollowed(server, choices(), () => client.modifyDN(person('ada'), person('ann')));
+    expect(memberKeys(renamed)).toEqual([person('eve')]);
+    const another = await expectFollowed(server, choices(), () => client.modify(person('bob'), add('uid', 'fay')));
+    expect(memberKeys(another)).toEqual([person('bob'), person('eve')]);
+    const less = await expectFollowed(server, choices(), () => client.modify(person('bob'), remove('uid', 'fay')));
+    expect(memberKeys(less)).toEqual([person('eve')]);
+  });
+
+  test.each([1_500, 1_501, 3_001])('a group of %i members comes whole, completely, as a change and by its id', async (size) => {
+    const names = Array.from({ length: size }, (_, index) => `p${index}`);
+    for (const name of names) await addPerson(name);
+    await using session = await openSession(server, { ...choices(), pageSize: 500 });
+    const marker = await session.mark('groups');
+    await addGroup('many', ...names);
+    const users = new Set((await listing(session, 'users')).keys());
+    expect(users.size).toBe(size);
+    const [listed] = [...(await listing(session, 'groups')).values()];
+    const { items } = await readWhole(session.readChanges('groups', marker, await session.mark('groups')));
+    const changed = objectsOf(items).get(listed?.id ?? '');
+    const found = (await session.readByIds('groups', [listed?.id ?? ''])).get(listed?.id ?? '');
+    const byId = found?.kind === 'found' ? objectsOf([found.item, ...(found.more ?? [])]).get(listed?.id ?? '') : undefined;
+    for (const read of [listed, changed, byId]) expect(new Set(read?.links.member)).toEqual(users);
+  });
+
+  test('who is created after the group that names it becomes a member', async () => {
+    await addGroup('early', 'late');
+    expect(memberKeys(await expectFollowed(server, choices(), () => addPerson('late')))).toEqual([person('late')]);
+  });
+
+  test('who is created under the DN of a deleted member is one, as the directory has it', async () => {
+    await addPerson('ada');
+    await addGroup('all', 'ada');
+    const objects = await expectFollowed(server, choices(), async () => {
+      await client.del(person('ada'));
+      await addPerson('ada');
+    });
+    expect(memberKeys(objects)).toEqual([person('ada')]);
+  });
+
+  test('whose DN changed is none while the group still names the old one', async () => {
+    await addPerson('ada');
+    await addPerson('bob', { manager: person('ada') });
+    await addGroup('all', 'ada');
+    const objects = await expectFollowed(server, choices(), () => client.modifyDN(person('ada'), person('ann')));
+    expect(memberKeys(objects)).toEqual([]);
+    expect([...objects.values()].find(({ key }) => key === person('bob'))?.links.manager).toEqual([]);
+  });
+});
+
+describe('a renamed container', () => {
+  test('gives all below it their new keys, and those who refer to them another look', async () => {
+    await client.add(`ou=deep,ou=people,${base}`, { objectClass: 'organizationalUnit' });
+    const inside = (name: string, unit: string): string => `uid=${name},ou=${unit},ou=people,${base}`;
+    for (const name of ['ada', 'bob']) await client.add(inside(name, 'deep'), { objectClass: 'inetOrgPerson', cn: name, sn: name });
+    await client.add(group('all'), { objectClass: 'groupOfNames', member: [inside('ada', 'deep'), inside('bob', 'high')] });
+    const once = await expectFollowed(server, choices(), () => client.modifyDN(`ou=deep,ou=people,${base}`, `ou=high,ou=people,${base}`));
+    expect(memberKeys(once)).toEqual([inside('bob', 'high')]);
+    const twice = await expectFollowed(server, choices(), async () => {
+      await client.modifyDN(`ou=high,ou=people,${base}`, `ou=low,ou=people,${base}`);
+      await client.modifyDN(`ou=low,ou=people,${base}`, `ou=deep,ou=people,${base}`);
+    });
+    expect(memberKeys(twice)).toEqual([inside('ada', 'deep')]);
+  });
+
+  test('takes all below it out of the base, and back', async () => {
+    await client.add(`ou=team,ou=people,${base}`, { objectClass: 'organizationalUnit' });
+    await client.add(`uid=ada,ou=team,ou=people,${base}`, { objectClass: 'inetOrgPerson', cn: 'ada', sn: 'ada' });
+    const people = { settings: { baseDn: `ou=people,${base}` } };
+    const out = await expectFollowed(server, people, () => client.modifyDN(`ou=team,ou=people,${base}`, `ou=team,ou=groups,${base}`));
+    expect([...out.values()].map(({ key }) => key)).toEqual([`ou=people,${base}`]);
+    const back = await expectFollowed(server, people, () => client.modifyDN(`ou=team,ou=groups,${base}`, `ou=team,ou=people,${base}`));
+    expect([...back.values()].map(({ key }) => key)).toContain(`uid=ada,ou=team,ou=people,${base}`);
+  });
+});
+
+test('renames that the server itself carries on to references (refint) are followed', async () => {
+  await using other = await startSlapd({ overlays: [{ name: 'refint', lines: ['refint_attributes member manager'] }] });
+  const root = await other.client();
+  const dn = (name: string): string => `uid=${name},${other.suffix}`;
+  await root.add(dn('ada'), { objectClass: 'inetOrgPerson', cn: 'ada', sn: 'ada' });
+  await root.add(dn('bob'), { objectClass: 'inetOrgPerson', cn: 'bob', sn: 'bob', manager: dn('ada') });
+  await root.add(`cn=all,${other.suffix}`, { objectClass: 'groupOfNames', member: [dn('ada'), dn('bob')] });
+  const objects = await expectFollowed(other, {}, () => root.modifyDN(dn('ada'), dn('ann')));
+  expect(memberKeys(objects, 'cn=all')).toEqual([dn('ann'), dn('bob')]);
+  await expectFollowed(other, {}, () => root.del(dn('ann')));
+  await root.unbind();
+});
+
+test('values are given as what the schema says they are', async () => {
+  const picture = Buffer.from([0xff, 0xd8, 0xff, 0x00, 0xc3, 0x28]);
+  await client.add(person('łucja'), {
+    objectClass: ['inetOrgPerson', 'posixAccount'],
+    cn: ['Łucja Ωμέγα 🜂', 'Second'],
+    sn: 'Ωμέγα',
+    uidNumber: '1001',
+    gidNumber: '100',
+    homeDirectory: '/home/lucja',
+    mail: ['first@corp.example', 'second@corp.example'],
+    telephoneNumber: ['+1 555 1', '+1 555 2'],
+  });
+  const { Attribute, Change } = await import('ldapts');
+  await client.modify(
+    person('łucja'),
+    new Change({ operation: 'add', modification: new Attribute({ type: 'jpegPhoto', values: [picture] }) }),
+  );
+  await using session = await openSession(server, {
+    ...choices(),
+    streams: { users: { lists: ['mail'] } },
+    attributes: ['CN', 'sn', 'uidNumber', 'mail', 'telephoneNumber', 'jpegPhoto', 'createTimestamp', 'objectClass', 'nsAccountLock'],
+  });
+  const [user] = [...(await listing(session, 'users')).values()];
+  expect(user?.key).toBe(person('łucja'));
+  expect(user?.attributes).toEqual({
+    CN: 'Łucja Ωμέγα 🜂',
+    sn: 'Ωμέγα',
+    uidNumber: 1001,
+    mail: ['first@corp.example', 'second@corp.example'],
+    telephoneNumber: '+1 555 1',
+    jpegPhoto: [picture.toString('base64')],
+    createTimestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/),
+    objectClass: ['inetOrgPerson', 'posixAccount'],
+  });
+});
+
+test('a delta after nothing changed gives at most the entry that the marker stands for', async () => {
+  for (const name of ['ada', 'bob']) await addPerson(name);
+  await using session = await openSession(server, choices());
+  const marker = await session.mark('users');
+  const { items } = await readWhole(session.readChanges('users', marker, marker));
+  expect(idsOf(items, 'object').length).toBeLessThanOrEqual(1);
+  expect(idsOf(items, 'gone')).toEqual([]);
+});
+
+test('an attribute that is unknown, a secret or changes unseen is refused', async () => {
+  const opened = (attribute: string): Promise<unknown> =>
+    openSession(server, { ...choices(), attributes: [attribute] }).then((session) => session[Symbol.asyncDispose]());
+  for (const attribute of ['noSuchThing', 'userPassword', 'hasSubordinates']) {
+    await expect(opened(attribute)).rejects.toMatchObject({ type: 'InvalidConfiguration', details: { remedy: expect.any(String) } });
+  }
+  await client.modify(base, replace('description', 'used'));
+});
