@@ -13,9 +13,9 @@ import { Migration001Initial } from './migrations/migration-001-initial.ts';
 import { Migration002QuarantineRetry } from './migrations/migration-002-quarantine-retry.ts';
 import { Migration003DryRun } from './migrations/migration-003-dry-run.ts';
 import { Migration004Explain } from './migrations/migration-004-explain.ts';
-import { Migration005Arrivals } from './migrations/migration-005-arrivals.ts';
 import { Migration005RunTotals } from './migrations/migration-005-run-totals.ts';
 import { Migration006SourceSessions } from './migrations/migration-006-source-sessions.ts';
+import { Migration007Arrivals } from './migrations/migration-007-arrivals.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -65,9 +65,9 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '002-quarantine-retry', class: Migration002QuarantineRetry },
         { name: '003-dry-run', class: Migration003DryRun },
         { name: '004-explain', class: Migration004Explain },
-        { name: '005-arrivals', class: Migration005Arrivals },
         { name: '005-run-totals', class: Migration005RunTotals },
         { name: '006-source-sessions', class: Migration006SourceSessions },
+        { name: '007-arrivals', class: Migration007Arrivals },
       ],
       tableName: 'tidemark_migration',
       snapshot: false,

@@ -4,8 +4,8 @@ import { Migration } from '@mikro-orm/migrations';
  * Objects that came, or came back, while stored links named them and were unresolved. The row is written with the object and goes when the
  * links are settled: a run that ends between the two leaves them to the next one.
  */
-export class Migration005Arrivals extends Migration {
-  override name = '005-arrivals';
+export class Migration007Arrivals extends Migration {
+  override name = '007-arrivals';
 
   override up(): void {
     this.addSql(`create table tidemark.arrival (object_id bigint primary key, integration_id text collate "C" not null)`);
