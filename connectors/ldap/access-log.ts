@@ -161,7 +161,8 @@ export async function logCoverage(
   return { kind: 'covered' };
 }
 
-async function hasRecord(connection: DirectoryConnection, server: DirectoryServer, csn: string): Promise<boolean> {
+/** Whether the log holds the record of a change. */
+export async function hasRecord(connection: DirectoryConnection, server: DirectoryServer, csn: string): Promise<boolean> {
   const found = await connection.search(
     {
       base: server.accessLogDn,

@@ -6,7 +6,7 @@ import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
 import { parseFilter } from '../directory/filter-text.ts';
 import { requireSameServer } from '../directory/same-server.ts';
-import { logCoverage } from './access-log.ts';
+import { hasRecord, logCoverage } from './access-log.ts';
 import { checkDirectory } from './check.ts';
 import { type CsnSet, parseCsnSet } from './csn.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
@@ -70,6 +70,21 @@ export async function openSession(
     return (await connection.search(search)).length > 0;
   };
 
+  /** Replicas share an identity: one that took over in the middle of a run, and lags behind, would give what the run's marker is past. */
+  const requireReached = async (upTo: Marker): Promise<CsnSet | undefined> => {
+    const now = await position();
+    const wanted = now === undefined ? undefined : parseCsnSet(upTo.position);
+    for (const [id, csn] of wanted ?? []) {
+      if ((now?.get(id) ?? '') >= csn || (await hasEntryAt(csn))) continue;
+      // After a crash contextCSN may be behind what the server has.
+      if (followsAccessLog(settings) && (await hasRecord(connection, server, csn))) continue;
+      throw new TidemarkFailure('ServerChanged', `${connection.host} has not got as far as the run began at`, {
+        remedy: 'Nothing: the run begins again with the server that is there.',
+      });
+    }
+    return now;
+  };
+
   return {
     server: server.identity,
     check: () => checkDirectory({ connection, server, settings, plans, url }),
@@ -90,6 +105,7 @@ export async function openSession(
       requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
       await requireRights(connection, server, settings, wanted.plan.base);
+      await requireReached(upTo);
       let objects = 0;
       for await (const items of wanted.search(wanted.references(), wanted.filter)) {
         for (const item of items) {
@@ -108,7 +124,7 @@ export async function openSession(
       requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
       await requireRights(connection, server, settings, wanted.plan.base);
-      const from = sinceOf(since, await position(), settings);
+      const from = sinceOf(since, await requireReached(upTo), settings);
       const end = yield* readChangesSince({ connection, server, settings, stream: wanted, since: from, pageSize });
       // What may not be seen is left out silently, and this run's marker would lie behind it.
       await requireRights(connection, server, settings, wanted.plan.base);

@@ -163,6 +163,15 @@ describe('a server that was set back', () => {
     }));
 });
 
+test('a replica that has not got as far as the run is refused in the middle of it', () =>
+  withServer({ ldif: people(2) }, async (server) => {
+    await using session = await openSession(server);
+    const marker = await session.mark('users');
+    const ahead = { ...marker, position: marker.position.replace(/^\d{4}/, (year) => String(Number(year) + 1)) };
+    await expect(readWhole(session.readAll('users', ahead))).rejects.toMatchObject({ type: 'ServerChanged' });
+    await expect(readWhole(session.readChanges('users', marker, ahead))).rejects.toMatchObject({ type: 'ServerChanged' });
+  }));
+
 test('a database that was made anew is another server', async () => {
   await using first = await startSlapd();
   await using session = await openSession(first);
