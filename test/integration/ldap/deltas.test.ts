@@ -150,7 +150,7 @@ test('values are given as what the schema says they are', async () => {
     sn: 'Ωμέγα',
     uidNumber: '1001',
     gidNumber: '100',
-    homeDirectory: '/home/lucja',
+    homeDirectory: '/srv/lucja',
     mail: ['first@corp.example', 'second@corp.example'],
     telephoneNumber: ['+1 555 1', '+1 555 2'],
   });
