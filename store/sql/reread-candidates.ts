@@ -37,14 +37,17 @@ export async function rereadCandidates(
                          where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
           [...parameters, complete, action],
         );
-  const unmatched = await client.query<Row>(
-    `select w.stream, w.source_id
+  const unmatched =
+    complete.length === plan.streams.length
+      ? nothing
+      : await client.query<Row>(
+          `select w.stream, w.source_id
        from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind
                from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
               order by s.stream, s.source_id, s.seq desc) w
       where w.kind = 'unmatched' and $3 <> ''`,
-    parameters,
-  );
+          parameters,
+        );
   const referrers = await client.query<Row>(
     `with item as (
        select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
@@ -52,13 +55,13 @@ export async function rereadCandidates(
        select g.stream, g.source_id, min(g.seq) as seq from item g where g.kind = 'gone' group by g.stream, g.source_id
      ), arriving as (
        select i.source_id, o.id
-         from item i
+         from (select s.stream, s.source_id, g.seq < s.seq as returned
+                 from item s left join gone g on g.stream = s.stream and g.source_id = s.source_id
+                where s.kind = 'object' or s.kind = 'present' and g.seq < s.seq offset 0) i
          left join lateral (
            select s.id, s.deleted_at, s.deactivated_at from tidemark.object s
             where s.integration_id = $3 and s.source_id = i.source_id and s.stream = i.stream offset 0) o on true
-         left join gone g on g.stream = i.stream and g.source_id = i.source_id
-        where i.kind in ('object', 'present')
-          and (o.id is null or o.deleted_at is not null or o.deactivated_at is not null or g.seq < i.seq)
+        where o.id is null or o.deleted_at is not null or o.deactivated_at is not null or i.returned
         union all
        select o.source_id, null
          from tidemark.arrival r
