@@ -1,6 +1,8 @@
 import type { Client } from '@temporalio/client';
 import type { Configuration } from '../model/config/types.ts';
+import { adviseSpacing, type SpacingAdvice } from '../model/spacing.ts';
 import { compareConfiguration, currentConfigurations, type IntegrationChange, storeConfiguration } from '../store/apply-configuration.ts';
+import { readMeasuredRuns } from '../store/read-measured-runs.ts';
 import { readDatabaseId } from '../store/sql/feed-cursor.ts';
 import type { Store } from '../store/store.ts';
 import { declareMaintenance, deleteSchedules, planSchedules, type ScheduleChange, writeSchedules } from './schedules.ts';
@@ -9,6 +11,8 @@ import { declareMaintenance, deleteSchedules, planSchedules, type ScheduleChange
 export interface ApplyPlan {
   readonly integrations: readonly IntegrationChange[];
   readonly schedules: readonly ScheduleChange[];
+  /** Where the schedules of this configuration are too close for what runs have taken so far. */
+  readonly spacing: readonly (SpacingAdvice & { readonly integration: string })[];
 }
 
 /**
@@ -29,9 +33,17 @@ export async function applyConfiguration(options: {
     taskQueue,
   };
   const schedules = await planSchedules(temporal, await currentConfigurations(store), wanted);
-  if (options.dryRun) return { integrations: await compareConfiguration(store, configuration), schedules };
+  const spacing = await spacingOf(store, configuration);
+  if (options.dryRun) return { integrations: await compareConfiguration(store, configuration), schedules, spacing };
   await deleteSchedules(temporal, schedules);
   const integrations = await storeConfiguration(store, configuration);
   await writeSchedules(temporal, schedules, wanted);
-  return { integrations, schedules };
+  return { integrations, schedules, spacing };
+}
+
+async function spacingOf(store: Store, { integrations }: Configuration): Promise<ApplyPlan['spacing']> {
+  const advice = Object.entries(integrations).map(async ([integration, { schedules }]) =>
+    adviseSpacing(schedules, await readMeasuredRuns(store, integration)).map((found) => ({ integration, ...found })),
+  );
+  return (await Promise.all(advice)).flat();
 }

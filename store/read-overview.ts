@@ -1,8 +1,10 @@
 import type { Mode, Outcome } from '../model/run.ts';
+import { adviseSpacing, type SpacingAdvice } from '../model/spacing.ts';
 import { currentConfigurations } from './apply-configuration.ts';
 import { HeldDeletion } from './entities/held-deletion.ts';
 import { Quarantined } from './entities/quarantine.ts';
 import { readMarkers } from './markers.ts';
+import { readMeasuredRuns } from './read-measured-runs.ts';
 import { readSourceUse, type SourceUse } from './source-sessions.ts';
 import type { Store } from './store.ts';
 
@@ -27,6 +29,8 @@ export interface IntegrationOverview {
   readonly quarantined: number;
   /** Sessions with its source that it has open or waits for; null where the source has no limit. */
   readonly sessions: { readonly source: string; readonly open: number; readonly waiting: number } | null;
+  /** Where its schedules are too close for what its runs take. */
+  readonly spacing: readonly SpacingAdvice[];
   /** What the newest run that compared found missed by deltas; null if none has compared yet. */
   readonly drift: { readonly run: string; readonly differences: number } | null;
 }
@@ -80,6 +84,7 @@ export async function readOverview(store: Store): Promise<readonly IntegrationOv
           held: await em.count(HeldDeletion, { integrationId: integration }),
           quarantined: await em.count(Quarantined, { integrationId: integration }),
           sessions: config.source === undefined ? null : sessionsOf(uses, integration, config.source.name),
+          spacing: adviseSpacing(config.schedules, await readMeasuredRuns(store, integration)),
           drift: await newestDrift(store, integration),
         };
       }),

@@ -36,13 +36,14 @@ async function apply({ config, dryRun = false, secrets, json }: ApplyOptions): P
   await print(formatPlan(plan, dryRun));
 }
 
-/** A line for each integration and schedule, and one that says whether anything changed. */
-export function formatPlan({ integrations, schedules }: ApplyPlan, dryRun: boolean): string {
+/** A line for each integration and schedule, one that says whether anything changed, and advice on the spacing of schedules. */
+export function formatPlan({ integrations, schedules, spacing }: ApplyPlan, dryRun: boolean): string {
   const lines = [
     ...integrations.map(({ integration, action }) => `${action.padEnd(10)} integration ${integration}`),
     ...schedules.map(({ schedule, action, summary }) => `${action.padEnd(10)} schedule ${schedule}: ${summary}`),
   ];
   const changes = [...integrations, ...schedules].filter(({ action }) => action !== 'unchanged').length;
   const summary = changes === 0 ? 'Nothing to change.' : dryRun ? `${changes} to change; this was a dry run.` : `${changes} changed.`;
-  return [...lines, summary].join('\n');
+  const advice = spacing.map(({ integration, message, proposal }) => `${integration}: ${message} ${proposal}`);
+  return [...lines, summary, ...advice].join('\n');
 }

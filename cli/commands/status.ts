@@ -85,6 +85,7 @@ export function formatStatus(status: IntegrationStatus): string {
           `  quarantined    ${count(status.quarantined)} records could not be mapped or stored: tidemark quarantine list ${status.integration}`,
         ]
       : []),
+    ...status.spacing.map(({ message, proposal }) => `  spacing        ${message} ${proposal}`),
     ...status.schedules.map(
       ({ schedule, paused, note, next }) =>
         `  schedule       ${schedule}: ${paused ? `paused${note === null ? '' : ` (${note})`}` : next[0] === undefined ? 'no next time' : `next ${next[0]}`}`,
