@@ -76,7 +76,8 @@ async function main(args: readonly string[]): Promise<void> {
     } else {
       const { text, code } = tellError(error, knownAddresses());
       tell(`tidemark: ${text}`);
-      process.exitCode = code;
+      // A connection to Temporal whose TLS handshake was refused is tried for ever, even when it is closed.
+      process.exit(code);
     }
   }
 }

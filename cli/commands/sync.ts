@@ -47,7 +47,7 @@ async function sync(integration: string, { mode, streams, dryRun, wait, json }: 
   const cancelling = new AbortController();
   const onInterrupt = () => {
     if (cancelling.signal.aborted) {
-      tell(`\nThe sync goes on as ${launcherId}. Watch it with "tidemark status".`);
+      tell(`\nLeft to itself: "tidemark status" shows what becomes of ${launcherId}.`);
       process.exit(exitCode.failed);
     }
     tell('\nCancelling; Ctrl-C again leaves it to itself.');

@@ -154,7 +154,7 @@ describe('attempts that only waited', () => {
 
 describe('a source with a rate', () => {
   it('gets no more requests a second from all workers together', async () => {
-    const requestsPerSecond = 20;
+    const requestsPerSecond = 4;
     const maxSessions = 2;
     const crew = await limitedCrew('paced', 4, { maxSessions, requestsPerSecond });
     await using _one = await machine.startWorker(crew.taskQueue, crew.server);
