@@ -1,6 +1,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../../support/tidemark.ts';
 import { startCommand, type TestCommand, unreachableIntegration } from './support.ts';
 
 let command: TestCommand;
@@ -33,8 +34,10 @@ describe('one machine', () => {
     await command.write(`integrations:\n${integration.replace('env: TEST_PASSWORD', `file: ${secret}`)}`);
     for (const round of [1, 2]) {
       await writeFile(secret, 'x');
-      const up = command.start('up', '--json');
-      await up.line('"ready":true');
+      const up = command.start('up', '--json', '--metrics-address', '127.0.0.1:0');
+      const { monitoring } = JSON.parse(await up.line('"ready":true')) as { monitoring: string };
+      await eventually('readiness', async () => (await fetch(`${monitoring}/readyz`)).status === 200);
+      expect(await (await fetch(`${monitoring}/metrics`)).text()).toContain('tidemark_runs_total{integration="corp-ad",outcome="failed"}');
       const file = join(command.directory, '.tidemark', 'connection.json');
       expect((await stat(file)).mode & 0o777).toBe(0o600);
       const { databaseUrl } = JSON.parse(await readFile(file, 'utf8')) as { databaseUrl: string };
