@@ -13,12 +13,18 @@ export interface Renaming {
   readonly to: string;
 }
 
-/** What the access log (slapo-accesslog(5)) tells of the changes since a set of positions that entries themselves do not tell. */
+/**
+ * What the access log (slapo-accesslog(5)) tells of the changes since a set of positions that entries themselves do not tell. The changes that
+ * the positions stand for are among them: slapd raises contextCSN before it writes the record, so the run that took the position may have
+ * missed it.
+ */
 export interface LoggedChanges {
   /** entryUUIDs of deleted entries; some may exist again. */
   readonly deleted: readonly string[];
   /** entryUUIDs of entries that were created or got another name or place. */
   readonly named: readonly string[];
+  /** Those of them that did so after the positions, and not as the very change that one of them stands for. */
+  readonly newlyNamed: readonly string[];
   /** DNs that mean another entry than before, or one for the first time: those of created entries, and the old and new ones of renamed entries. */
   readonly dns: readonly string[];
   /** What was renamed, in the order in which it was. */
@@ -40,6 +46,7 @@ export async function readLog(
 ): Promise<LoggedChanges> {
   const deleted: string[] = [];
   const named: string[] = [];
+  const newlyNamed: string[] = [];
   const dns: string[] = [];
   const renamed: Renaming[] = [];
   let uidChanged = false;
@@ -72,7 +79,8 @@ export async function readLog(
     for (const record of page) {
       const value = (attribute: string): string | undefined => values(record, attribute)[0];
       const dn = value('reqDN') ?? '';
-      if (placeOf(value('entryCSN') ?? '', since) === 'before' || !isAtOrBelow(dn, server.suffix)) continue;
+      const place = placeOf(value('entryCSN') ?? '', since);
+      if (place === 'before' || !isAtOrBelow(dn, server.suffix)) continue;
       const kind = values(record, 'objectClass').find((name) => name.startsWith('audit'));
       if (kind === 'auditModify') {
         uidChanged = true;
@@ -85,6 +93,7 @@ export async function readLog(
         continue;
       }
       named.push(id);
+      if (place === 'after') newlyNamed.push(id);
       dns.push(dn);
       if (kind !== 'auditModRDN') continue;
       const to = newDnOf(record, dn);
@@ -92,7 +101,7 @@ export async function readLog(
       renamed.push({ id, from: dn, to });
     }
   }
-  return { deleted, named, dns, renamed, uidChanged };
+  return { deleted, named, newlyNamed, dns, renamed, uidChanged };
 }
 
 function newDnOf(record: SearchEntry, dn: string): string {

@@ -1,4 +1,4 @@
-import { AndFilter, type Filter, GreaterThanEqualsFilter, OrFilter, PresenceFilter } from 'ldapts';
+import { AndFilter, type Filter, GreaterThanEqualsFilter, NotFilter, OrFilter, PresenceFilter } from 'ldapts';
 import type { Item } from '../../model/item.ts';
 import type { ReadEnd } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
@@ -8,7 +8,7 @@ import { generalizedTime } from '../directory/generalized-time.ts';
 import { batches } from '../directory/items.ts';
 import { scopeWithin } from '../directory/scope.ts';
 import { type LoggedChanges, readLog } from './access-log.ts';
-import { type CsnSet, floorOf, placeOf } from './csn.ts';
+import { type CsnSet, csnSetText, floorOf, placeOf } from './csn.ts';
 import type { DirectoryServer } from './server.ts';
 import { followsAccessLog, type LdapSettings } from './settings.ts';
 import { anyOf, itemsOf, type StreamReader } from './stream-reader.ts';
@@ -59,7 +59,7 @@ export async function* readChangesSince(options: {
     pageSize,
   );
 
-  const unmatched = new Set([...scan.alive, ...(log?.named ?? [])]);
+  const unmatched = new Set([...scan.alive, ...(log?.newlyNamed ?? [])]);
   const given = new Set<string>();
   async function* give(pages: AsyncGenerator<readonly Item[], void>): AsyncGenerator<readonly Item[], void> {
     for await (const items of pages) {
@@ -85,10 +85,11 @@ export async function* readChangesSince(options: {
   }
   if (scan.alive.size > 0) yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, changed] })));
   // Taken back under their former ids, with whatever change number.
-  const returned = [...deleted, ...(log?.named ?? [])].filter((id) => !scan.alive.has(id) && !given.has(id));
+  const returned = [...deleted, ...(log?.newlyNamed ?? [])].filter((id) => !scan.alive.has(id) && !given.has(id));
   for await (const page of stream.byIds(references, returned)) yield* give(asPages(itemsOf(page)));
+  // Those that changed themselves were just read.
   for (const filter of referrers(stream, [...dns.values()], [...scan.uids, ...rdnUids(log)], log?.uidChanged ?? false))
-    yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, filter] })));
+    yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, filter, new NotFilter({ filter: changed })] })));
 
   for (const id of deleted) unmatched.delete(id);
   const ids = [...unmatched];
@@ -103,6 +104,14 @@ function changedSince(since: Since): Filter {
     : new GreaterThanEqualsFilter({ attribute: 'modifyTimestamp', value: generalizedTime(since.fromMs).replace('.0Z', 'Z') });
 }
 
+/**
+ * Whether nothing is known to have changed. The entry that the marker stands for is then left alone: it may be a group of a hundred thousand
+ * members, and every delta would read it until something else changes.
+ */
+function isIdle(since: Since): boolean {
+  return since.kind === 'csn' && csnSetText(since.marked) === csnSetText(since.now);
+}
+
 async function scanChanges(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
@@ -114,6 +123,7 @@ async function scanChanges(options: {
 }): Promise<ChangeScan> {
   const { connection, server, since, changed, log, pageSize } = options;
   const named = new Set(log?.named);
+  const idle = isIdle(since);
   const renamed = new Set(log?.renamed.map(({ id }) => id));
   const alive = new Set<string>();
   const containers: string[] = [];
@@ -134,11 +144,11 @@ async function scanChanges(options: {
       if (id === undefined) continue;
       const place = since.kind === 'csn' ? placeOf(values(entry, 'entryCSN')[0] ?? '', since.marked) : 'after';
       if (place === 'before') continue;
-      alive.add(id);
       if (named.has(id)) uids.push(...values(entry, 'uid'));
       // Without a log every changed container may have been renamed; the one that the marker itself stands for was read by the run before.
       const inDoubt = log === undefined ? place === 'after' : renamed.has(id);
       if (inDoubt && values(entry, 'hasSubordinates')[0] === 'TRUE' && !isSameDn(entry.name, server.suffix)) containers.push(entry.name);
+      if (!(place === 'at' && idle)) alive.add(id);
     }
   }
   return { alive, containers, uids };
