@@ -1,8 +1,8 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Session, StreamDeclaration } from '../connectors/connector.ts';
-import { formatDuration } from '../model/config/duration.ts';
 import { mappingVersion, streamFingerprint } from '../model/config/fingerprint.ts';
 import type { IntegrationConfig } from '../model/config/types.ts';
+import { formatDuration } from '../model/duration.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
 import { defaultCompleteEveryMs } from '../model/schedules.ts';

@@ -8,8 +8,8 @@ import {
   type ScheduleOptionsStartWorkflowAction,
 } from '@temporalio/client';
 import { canonicalJson } from '../model/canonical.ts';
-import { formatDuration } from '../model/config/duration.ts';
 import type { IntegrationConfig, RetentionConfig, ScheduleConfig } from '../model/config/types.ts';
+import { formatDuration } from '../model/duration.ts';
 import type { MaintenanceRequest } from '../model/maintenance.ts';
 import type { LaunchRequest } from '../model/run.ts';
 import { catchupWindowMs, intervalMs } from '../model/schedules.ts';

@@ -1,6 +1,6 @@
-import { parseDuration } from './config/duration.ts';
 import type { ScheduleConfig, ScheduleMode } from './config/types.ts';
 import { cronIntervalMs, nextCronTick } from './cron.ts';
+import { parseDuration } from './duration.ts';
 
 const dayMs = 86_400_000;
 

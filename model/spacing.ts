@@ -1,5 +1,5 @@
-import { formatDuration, parseDuration } from './config/duration.ts';
 import type { ScheduleConfig } from './config/types.ts';
+import { formatDuration, parseDuration } from './duration.ts';
 import { defaultCompleteEveryMs, intervalMs } from './schedules.ts';
 
 /** What was measured of an integration's runs. */

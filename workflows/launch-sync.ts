@@ -11,7 +11,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { formatDuration } from '../model/config/duration.ts';
+import { formatDuration } from '../model/duration.ts';
 import { isDecision, nameRequest, requestedModes, waitsForItsTurn } from '../model/requests.ts';
 import type { LaunchRequest, LaunchResult, RunSummary, SyncRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';

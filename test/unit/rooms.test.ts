@@ -64,6 +64,19 @@ describe('the rooms', () => {
     expect(found).toEqual([]);
   });
 
+  test('workflows reach no package but those of Temporal: each one that starts evaluates all of them anew', () => {
+    const packages = new Set<string>();
+    const files = ['workflows/index.ts'];
+    for (const file of files) {
+      for (const { specifier, typeOnly } of importsOf(file, readFileSync(join(root, file), 'utf8'))) {
+        if (typeOnly) continue;
+        if (!specifier.startsWith('.')) packages.add(specifier);
+        else if (!files.includes(join(dirname(file), specifier))) files.push(join(dirname(file), specifier));
+      }
+    }
+    expect([...packages].filter((name) => !name.startsWith('@temporalio/'))).toEqual([]);
+  });
+
   test('the conformance kit needs the contract and the model, and no package', () => {
     const kit = sourcesOf('test/conformance').filter((file) => !/^(active-directory|ldap)/.test(basename(file)));
     const reached = kit.flatMap((file) =>

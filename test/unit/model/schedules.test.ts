@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { formatDuration, parseDuration } from '../../../model/config/duration.ts';
 import { loadConfiguration } from '../../../model/config/load.ts';
 import { cronIntervalMs, cronProblem, timezoneProblem } from '../../../model/cron.ts';
+import { formatDuration, parseDuration } from '../../../model/duration.ts';
 import { catchupWindowMs, recommendCadence } from '../../../model/schedules.ts';
 import { launchWorkflowId, scheduleId, scheduleIdPrefix, syncWorkflowId } from '../../../model/workflow-ids.ts';
 import { exampleConnectors } from '../../support/example-connector.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseDuration } from '../../../model/config/duration.ts';
 import type { ScheduleConfig } from '../../../model/config/types.ts';
+import { parseDuration } from '../../../model/duration.ts';
 import { adviseSpacing, type MeasuredRuns } from '../../../model/spacing.ts';
 
 const now = new Date('2026-03-02T12:00:00Z');
