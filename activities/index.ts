@@ -8,6 +8,7 @@ import type { Dependencies } from './dependencies.ts';
 import { describeIntegration } from './describe-integration.ts';
 import { explain } from './explain.ts';
 import { fail } from './fail.ts';
+import { isCarried } from './is-carried.ts';
 import { lookup } from './lookup.ts';
 import { closeAbandonedRuns, expireChanges, purgeObjects, removeLeftovers, removeRuns } from './maintenance.ts';
 import { membership } from './membership.ts';
@@ -38,6 +39,7 @@ export function createActivities(deps: Dependencies) {
     cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),
     describeIntegration: describeIntegration(deps),
+    isCarried: isCarried(deps),
     explain: explain(deps),
     closeAbandonedRuns: closeAbandonedRuns(deps),
     removeLeftovers: removeLeftovers(deps),

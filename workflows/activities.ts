@@ -15,14 +15,19 @@ export function sourceActivities(taskQueue: string | null | undefined) {
 }
 
 /** Steps that work on the database alone. */
-export const storeActivities = proxyActivities<Omit<Activities, 'begin' | 'query' | 'reread' | 'readHeld' | 'describeIntegration'>>({
+export const storeActivities = proxyActivities<
+  Omit<Activities, 'begin' | 'query' | 'reread' | 'readHeld' | 'describeIntegration' | 'isCarried'>
+>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '30 seconds',
   retry,
 });
 
-/** A look into the database that is not worth events of its own. */
-export const glance = proxyLocalActivities<Pick<Activities, 'describeIntegration'>>({ startToCloseTimeout: '10 seconds', retry });
+/** Looks that are not worth events of their own. */
+export const glance = proxyLocalActivities<Pick<Activities, 'describeIntegration' | 'isCarried'>>({
+  startToCloseTimeout: '10 seconds',
+  retry,
+});
 
 /** Waiting for a run to close: many short attempts that add nothing to history. */
 export function waitActivities() {

@@ -6,6 +6,7 @@ import {
   isCancellation,
   ParentClosePolicy,
   setCurrentDetails,
+  sleep,
   startChild,
   TerminatedFailure,
   upsertSearchAttributes,
@@ -136,7 +137,7 @@ async function startRun(sync: SyncRequest): Promise<ChildWorkflowHandle<typeof s
 async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: SyncRequest): Promise<LaunchResult> {
   setCurrentDetails(`Carried out by the workflow ${child.workflowId}, run ${child.firstExecutionRunId}.`);
   try {
-    const run = await child.result();
+    const run = await resultOf(child, sync.integration);
     upsertSearchAttributes([{ key: searchAttributes.outcome, value: 'succeeded' }]);
     return { outcome: 'succeeded', ...(run.reason ? { reason: run.reason } : {}), run };
   } catch (error) {
@@ -160,6 +161,24 @@ async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: S
     if (outcome === 'cancelled') return await endCancelled(error);
     throw root;
   }
+}
+
+/** The result of a run that was terminated comes at once, if it comes at all. */
+const unheardAfter = '10 seconds';
+
+/**
+ * The result of the run. Temporal's server forgets to tell a parent of a child that was terminated before it had noted the child's start, and
+ * nothing would ever end the launcher: so it looks once, beside its waiting, whether there is a run to wait for.
+ */
+async function resultOf(child: ChildWorkflowHandle<typeof syncIntegration>, integration: string): Promise<RunSummary> {
+  const result = child.result();
+  const carried = CancellationScope.nonCancellable(() => glance.isCarried(integration)).catch(() => true);
+  const heard = carried.then(async (is) => {
+    if (is) return result;
+    await CancellationScope.nonCancellable(() => sleep(unheardAfter));
+    throw new TerminatedFailure('it was terminated as soon as it was started');
+  });
+  return Promise.race([result, heard]);
 }
 
 /**

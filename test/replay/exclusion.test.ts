@@ -42,10 +42,16 @@ function asksForRun(history: HistoryBuilder): EventId {
   return history.childInitiated('syncIntegration', `sync/${integration}`);
 }
 
-/** The run that was asked for starts and succeeds, and so does the launcher. */
-function carries(history: HistoryBuilder, run: EventId): void {
+/** The run that was asked for starts, and the launcher looks whether it is there to be waited for. */
+function starts(history: HistoryBuilder, run: EventId): void {
   history.childStarted(run);
   history.task();
+  history.localActivity('isCarried', true);
+}
+
+/** The run that was asked for starts and succeeds, and so does the launcher. */
+function carries(history: HistoryBuilder, run: EventId): void {
+  starts(history, run);
   history.childCompleted(run, { id: '8', reason: null });
   history.task();
   history.upsertSearchAttributes({ SyncOutcome: 'succeeded' });
@@ -106,8 +112,7 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
   it('fails where its run fails', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
-    history.childStarted(run);
-    history.task();
+    starts(history, run);
     history.childFailed(run, { kind: 'application', type: 'AuthenticationFailed', details: [{ run: { id: '8' } }] });
     history.task();
     history.upsertSearchAttributes({ SyncOutcome: 'failed' });
@@ -118,8 +123,7 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
   it('records the end of a run that was terminated, and fails', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
-    history.childStarted(run);
-    history.task();
+    starts(history, run);
     history.childTerminated(run);
     history.task();
     history.upsertSearchAttributes({ SyncOutcome: 'failed' });
@@ -129,11 +133,41 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
     await replay(history.history());
   });
 
-  it('that is cancelled cancels its run and ends cancelled', async () => {
+  it('whose run is not there to be waited for records that it was terminated, and fails', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
     history.childStarted(run);
     history.task();
+    history.localActivity('isCarried', false);
+    const timer = history.timerStarted();
+    history.later(10_000);
+    history.timerFired(timer);
+    history.task();
+    history.upsertSearchAttributes({ SyncOutcome: 'failed' });
+    history.activityCompleted(history.activityScheduled('fail'), { id: '8' });
+    history.task();
+    history.failed({ kind: 'application', type: 'Terminated' });
+    await replay(history.history());
+  });
+
+  it('whose run has succeeded before the look says so', async () => {
+    const history = launcher(mode);
+    const run = asks(history, mode, null);
+    history.childStarted(run);
+    history.task();
+    history.localActivity('isCarried', false);
+    history.timerStarted();
+    history.childCompleted(run, { id: '8', reason: null });
+    history.task();
+    history.upsertSearchAttributes({ SyncOutcome: 'succeeded' });
+    history.completed({ outcome: 'succeeded' });
+    await replay(history.history());
+  });
+
+  it('that is cancelled cancels its run and ends cancelled', async () => {
+    const history = launcher(mode);
+    const run = asks(history, mode, null);
+    starts(history, run);
     history.cancelRequested();
     history.task();
     history.childCancelDelivered(history.childCancelRequested(run), run);
@@ -148,8 +182,7 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
   it('whose run is cancelled by hand has itself cancelled', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
-    history.childStarted(run);
-    history.task();
+    starts(history, run);
     history.childCanceled(run);
     history.task();
     history.upsertSearchAttributes({ SyncOutcome: 'cancelled' });
@@ -180,7 +213,9 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
       history.cancelRequested();
       if (order.startsWith('cancellation')) history.childStarted(run);
       history.task();
-      history.childCancelDelivered(history.childCancelRequested(run), run);
+      const cancellation = history.childCancelRequested(run);
+      history.localActivity('isCarried', true);
+      history.childCancelDelivered(cancellation, run);
       history.task();
       history.childCanceled(run);
       history.task();
@@ -199,6 +234,7 @@ describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a r
     history.childStarted(run);
     history.childCancelDelivered(cancellation, run);
     history.task();
+    history.localActivity('isCarried', true);
     history.childCanceled(run);
     history.task();
     history.upsertSearchAttributes({ SyncOutcome: 'cancelled' });

@@ -34,6 +34,8 @@ export interface HistoryBuilder {
   activityFailed(scheduled: EventId, failure: ScriptedFailure): void;
   activityCancelRequested(scheduled: EventId): void;
   activityCanceled(scheduled: EventId): void;
+  timerStarted(): EventId;
+  timerFired(started: EventId): void;
   childInitiated(type: string, workflowId: string): EventId;
   childStarted(initiated: EventId): void;
   /** A workflow with the child's id is open. */
@@ -63,6 +65,7 @@ export function buildHistory({ workflowType, workflowId, input }: HistoryStart):
   let lastTask: EventId = '0';
   /** The SDK numbers activities and local activities together. */
   let activities = 0;
+  let timers = 0;
   const children = new Map<EventId, Record<string, unknown>>();
   const childStarts = new Map<EventId, EventId>();
   const activityStarts = new Map<EventId, EventId>();
@@ -134,6 +137,12 @@ export function buildHistory({ workflowType, workflowId, input }: HistoryStart):
         original_schedule_time: at,
       };
       command('MarkerRecorded', { markerName: 'core_local_activity', details: { data: payloads(data), result: payloads(result) } });
+    },
+    timerStarted() {
+      return command('TimerStarted', { timerId: String(++timers), startToFireTimeout: '10s' });
+    },
+    timerFired(started) {
+      add('TimerFired', { timerId: String(timers), startedEventId: started });
     },
     activityRefused() {
       activities++;
