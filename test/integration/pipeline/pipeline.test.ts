@@ -124,14 +124,16 @@ describe('a first sync', () => {
 
 describe('a run', () => {
   it('leaves a history whose length does not depend on how much there is', async () => {
-    const lengths: (number | undefined)[] = [];
+    const lengths: number[] = [];
     for (const people of [4, 400]) {
       const { id, source } = await integrate(`history-${people}`);
       fill(source, people);
       const launcher = await tidemark.launch({ integration: id, mode: 'complete' });
       expect((await tidemark.ending(launcher)).outcome).toBe('succeeded');
       const { events } = await tidemark.temporal.client.workflow.getHandle(syncWorkflowId(id)).fetchHistory();
-      lengths.push(events?.length);
+      // Turns of the workflow are not counted: two activities that end at once may share one.
+      const turns = events?.filter((event) => event.workflowTaskCompletedEventAttributes != null).length ?? 0;
+      lengths.push((events?.length ?? 0) - 3 * turns);
     }
     expect(lengths[1]).toBe(lengths[0]);
   });
