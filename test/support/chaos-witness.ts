@@ -49,29 +49,27 @@ export async function brokenFence(pool: pg.Pool): Promise<readonly string[]> {
       order by t.id`,
   );
   const found: string[] = [];
-  // A run that another one has followed, and an attempt that another attempt of its step has followed, must never be seen again.
-  const order = (kind: string) => {
-    const current = new Map<string, string>();
-    const past = new Set<string>();
-    return (scope: string, writer: string, { id, token, place }: (typeof rows)[number]) => {
-      const last = current.get(scope);
-      if (last === writer) return;
-      if (past.has(`${scope} ${writer}`)) found.push(`${token} wrote ${place} (${id}) after the next ${kind} had written`);
-      if (last !== undefined) past.add(`${scope} ${last}`);
-      current.set(scope, writer);
-    };
-  };
-  const runs = order('run');
-  const attempts = order('attempt');
-  for (const row of rows) {
-    const [run = '', ...rest] = row.token.split('/');
-    if (row.integration === null) {
+  const newest = new Map<string, bigint>();
+  const current = new Map<string, string>();
+  const past = new Set<string>();
+  for (const { id, token, place, integration } of rows) {
+    const [run = '', ...rest] = token.split('/');
+    if (integration === null) {
       // Ends and claims of runs drop staging; they write no stored row.
-      if (!row.place.startsWith('staged_')) found.push(`${row.token} wrote ${row.place} (${row.id}) without a token`);
+      if (!place.startsWith('staged_')) found.push(`${token} wrote ${place} (${id}) without a token`);
       continue;
     }
-    runs(row.integration, run, row);
-    attempts(`${run}/${rest.slice(0, -1).join('/')}`, row.token, row);
+    // Runs of an integration are numbered in the order in which they begin: none may be seen after a younger one.
+    const youngest = newest.get(integration) ?? 0n;
+    if (BigInt(run) < youngest) found.push(`${token} wrote ${place} (${id}) after run ${youngest} had written`);
+    else newest.set(integration, BigInt(run));
+    // An attempt that another attempt of its step has followed must never be seen again.
+    const step = `${run}/${rest.slice(0, -1).join('/')}`;
+    const last = current.get(step);
+    if (last === token) continue;
+    if (past.has(token)) found.push(`${token} wrote ${place} (${id}) after the next attempt had written`);
+    if (last !== undefined) past.add(last);
+    current.set(step, token);
   }
   return found;
 }
