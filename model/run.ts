@@ -197,7 +197,7 @@ export interface Staged {
   readonly token: string;
   readonly items: number;
   readonly links: number;
-  /** Staged items that need more than a look: everything but the unchanged. */
+  /** Staged items that need more than a look: everything but the unchanged, and unchanged ones that name an object which has arrived. */
   readonly news: number;
   readonly read: number;
   readonly unchanged: number;

@@ -48,7 +48,7 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
       [runId, sealed(plan, staged), JSON.stringify(totals), JSON.stringify(links), JSON.stringify(steps), drift && JSON.stringify(drift)],
     );
     await settleRetries(client, integration, runId);
-    await settleArrivals(client, integration);
+    if (!plan.dryRun) await settleArrivals(client, integration);
     await dropStaging(client, [runId]);
     await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);
