@@ -52,24 +52,25 @@ interface Unexpected {
   readonly passing: boolean;
 }
 
-const sqlState = /^[0-9A-Z]{5}$/;
+/** Every code of PostgreSQL has a digit, none of Node's five-letter ones does. */
+const sqlState = /^(?=.*\d)[0-9A-Z]{5}$/;
 
 function describeUnexpected(error: unknown): Unexpected {
   const { code, table } = error as { readonly code?: unknown; readonly table?: unknown };
-  if (isConnectionLoss(error)) {
-    const told = typeof code === 'string' ? ` (${code})` : '';
-    return {
-      type: 'DatabaseUnavailable',
-      message: `PostgreSQL can't be reached${told}. The step is tried again until it can.`,
-      passing: true,
-    };
-  }
   if (typeof code === 'string' && sqlState.test(code)) {
     const passing = isPassing(code);
     return {
       type: passing ? 'DatabaseUnavailable' : 'DatabaseError',
       message: `PostgreSQL refused a statement with SQLSTATE ${code}${table ? ` on table ${table}` : ''}; its log has the whole text.`,
       passing,
+    };
+  }
+  if (isConnectionLoss(error)) {
+    const told = typeof code === 'string' ? ` (${code})` : '';
+    return {
+      type: 'DatabaseUnavailable',
+      message: `PostgreSQL can't be reached${told}. The step is tried again until it can.`,
+      passing: true,
     };
   }
   const name = error instanceof Error ? error.name : typeof error;

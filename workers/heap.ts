@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 const growthPercent = 30;
 
 /**
- * Keeps the process's memory near what it uses. What a run reads lives for a page or two, yet V8, with a heap of gigabytes to fill, lets it pile
+ * Keeps the process's memory near what it uses; for processes that are ours alone, since it concerns all that they do. What a run reads lives for a page or two, yet V8, with a heap of gigabytes to fill, lets it pile
  * up to several times of what is in use.
  */
 export function limitHeapGrowth(): void {

@@ -8,7 +8,6 @@ import { readSecret } from '../model/config/secrets.ts';
 import { waitTaskQueue } from '../model/workflow-ids.ts';
 import { configurationReader } from '../store/configurations.ts';
 import { openStore } from '../store/store.ts';
-import { limitHeapGrowth } from './heap.ts';
 import { type MonitoringAddress, startMonitoring } from './monitoring.ts';
 import { ensureSearchAttributes } from './namespace.ts';
 import { installRuntime } from './runtime.ts';
@@ -59,7 +58,6 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
 
 async function start(settings: WorkerSettings, undo: AsyncDisposableStack): Promise<RunningWorker> {
   const { temporal, taskQueue } = settings;
-  limitHeapGrowth();
   const { metricsUrl: sdkMetricsUrl } = await installRuntime(settings.log, { metrics: settings.metricsAddress !== undefined });
   const connection = await Connection.connect(temporal.connection);
   undo.defer(() => connection.close());

@@ -6,6 +6,7 @@ import { openStore } from '../../store/store.ts';
 import { startPostgres } from '../../workers/embedded/postgres.ts';
 import { startTemporal } from '../../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../../workers/embedded/temporal-cli.ts';
+import { limitHeapGrowth } from '../../workers/heap.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { applyConfiguration } from '../apply.ts';
 import { defaultTaskQueue } from '../client.ts';
@@ -44,6 +45,7 @@ export function addUp(program: Command): void {
 async function up({ config, postgresPort, temporalPort, uiPort, metricsAddress, json }: UpOptions): Promise<void> {
   const configuration = existsSync(config) ? readConfiguration(config, { secrets: true }).configuration : undefined;
   const stopped = firstSignal();
+  limitHeapGrowth();
   // Loaded here alone: it takes longer than most commands.
   const { startWorker } = await import('../../workers/worker.ts');
   await mkdir(stateDirectory, { recursive: true, mode: 0o755 });

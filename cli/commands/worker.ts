@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { TidemarkFailure } from '../../model/failure.ts';
+import { limitHeapGrowth } from '../../workers/heap.ts';
 import { builtInConnectors } from '../connectors.ts';
 import { environment, openMigratedStore } from '../context.ts';
 import { addCommand, type CommonOptions, type MetricsOptions, processLog, withConnections, withMetrics } from '../options.ts';
@@ -34,6 +35,7 @@ async function work({ taskQueue, deployment, buildId, metricsAddress, json }: Wo
   }
   const found = environment();
   await (await openMigratedStore(found.databaseUrl))[Symbol.asyncDispose]();
+  limitHeapGrowth();
   // Loaded here alone: it takes longer than most commands.
   const { startWorker } = await import('../../workers/worker.ts');
   const queue = taskQueue ?? found.taskQueue;

@@ -3,8 +3,9 @@ import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
-import { parseFilter } from '../directory/filter-text.ts';
 import { requireSameServer } from '../directory/same-server.ts';
+import { streamFilter, untrackedUses } from '../directory/stream-filter.ts';
+import { isUntracked } from './attributes.ts';
 import { checkDirectory } from './check.ts';
 import { requireDeletionRights } from './deleted-objects.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
@@ -17,7 +18,7 @@ import { readSchema, type SchemaView } from './schema.ts';
 import { type DomainController, readPosition, readTombstoneLifetimeDays } from './server.ts';
 import type { ActiveDirectorySettings, ActiveDirectoryStreamSettings } from './settings.ts';
 import { type StreamReader, streamReader } from './stream-reader.ts';
-import { type StreamPlan, streamNames, streamPlan, untrackedUses } from './streams.ts';
+import { type StreamPlan, streamNames, streamPlan } from './streams.ts';
 
 type Options = OpenOptions<ActiveDirectorySettings, ActiveDirectoryStreamSettings>;
 
@@ -122,16 +123,10 @@ function readerOf(
   primaryGroups: PrimaryGroups,
   { settings, streams }: Options,
 ): StreamReader {
-  const checked = parseFilter(plan.filterText);
-  if (!checked.valid) {
-    throw new TidemarkFailure('InvalidConfiguration', `The filter of stream ${plan.name} is not an LDAP filter: ${checked.reason}`, {
-      stream: plan.name,
-      remedy: 'Correct the filter (RFC 4515).',
-    });
-  }
-  const trackable = untrackedUses(plan.filterText, streams[plan.name]?.settings.attributes ?? []).length === 0;
+  const filter = streamFilter(plan.name, plan.filterText);
+  const trackable = untrackedUses(plan.filterText, streams[plan.name]?.settings.attributes ?? [], isUntracked).length === 0;
   const entries = entryReader({ connection, plan, requested, schema, primaryGroups, memberRange: settings.memberRange, trackable });
-  return streamReader(connection, plan, checked.filter, entries);
+  return streamReader(connection, plan, filter, entries);
 }
 
 function requireInDomain(base: string, server: DomainController, stream: string): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { durationMs } from '../../model/config/duration.ts';
 import { secretReference } from '../../model/config/secrets.ts';
-import { attributeName, directoryUrl, filterText, refuseUnprotected } from '../directory/settings.ts';
+import { directoryUrl, filterText, refuseUnprotected, streamPlace } from '../directory/settings.ts';
 
 const domainControllerUrl = directoryUrl.refine((url) => !/:326[89]\/?$/.test(url), {
   message: 'the port of a global catalog, which holds a part of the attributes and memberships only; leave the port out',
@@ -66,15 +66,7 @@ export const streamSettingsSchema = z.strictObject({
   filter: filterText.describe(
     'LDAP filter (RFC 4515) that objects of the stream match. Default: all users, all groups, all OUs and containers.',
   ),
-  base: z.string().min(1).optional().describe("DN at or below which the stream's objects lie. Default: baseDn of the integration."),
-  scope: z
-    .enum(['subtree', 'onelevel'])
-    .default('subtree')
-    .describe('subtree (default): the base and all below it. onelevel: only what lies directly below the base.'),
-  attributes: z
-    .array(attributeName)
-    .default([])
-    .describe('More source attributes to read. What mapping and include read is read anyway. Default: none.'),
+  ...streamPlace,
 });
 
 export type ActiveDirectoryStreamSettings = z.output<typeof streamSettingsSchema>;

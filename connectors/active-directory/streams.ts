@@ -1,5 +1,5 @@
 import type { StreamDeclaration } from '../connector.ts';
-import { attributesInFilter, parseFilter } from '../directory/filter-text.ts';
+import { untrackedUses } from '../directory/stream-filter.ts';
 import { isUntracked, volatileAttributes } from './attributes.ts';
 import type { ActiveDirectorySettings, ActiveDirectoryStreamSettings } from './settings.ts';
 
@@ -96,16 +96,6 @@ export function streamPlan(
   };
 }
 
-/** Why deltas of a stream can't be had, in sentences; empty if they can. */
-export function untrackedUses(filterText: string, attributes: readonly string[]): readonly string[] {
-  const checked = parseFilter(filterText);
-  const inFilter = checked.valid ? [...attributesInFilter(checked.filter)].filter(isUntracked) : [];
-  return [
-    ...inFilter.map((name) => `The filter compares ${name}, whose changes leave no trace on the object itself.`),
-    ...attributes.filter(isUntracked).map((name) => `Changes of ${name} leave no trace on the object itself.`),
-  ];
-}
-
 /** The streams and what their deltas can do under these settings. */
 export function declareStreams(
   settings: ActiveDirectorySettings,
@@ -115,7 +105,7 @@ export function declareStreams(
     const stream = streams[name];
     const filterText = stream?.filter ?? rule.filter;
     const attributes = stream?.attributes ?? [];
-    const untracked = untrackedUses(filterText, attributes);
+    const untracked = untrackedUses(filterText, attributes, isUntracked);
     const byTime = settings.marker === 'whenChanged' ? whenChangedMisses : [];
     return {
       name,

@@ -30,3 +30,16 @@ export const filterText = z
 
 /** The name of an attribute, without options. */
 export const attributeName = z.string().regex(/^[A-Za-z][A-Za-z0-9-]*$/, { message: 'not the name of an attribute' });
+
+/** Where a stream's objects lie and what is read of them: parts of its block. */
+export const streamPlace = {
+  base: z.string().min(1).optional().describe("DN at or below which the stream's objects lie. Default: baseDn of the integration."),
+  scope: z
+    .enum(['subtree', 'onelevel'])
+    .default('subtree')
+    .describe('subtree (default): the base and all below it. onelevel: only what lies directly below the base.'),
+  attributes: z
+    .array(attributeName)
+    .default([])
+    .describe('More source attributes to read. What mapping and include read is read anyway. Default: none.'),
+};

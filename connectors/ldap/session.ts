@@ -4,9 +4,10 @@ import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
-import { parseFilter } from '../directory/filter-text.ts';
 import { requireSameServer } from '../directory/same-server.ts';
+import { streamFilter, untrackedUses } from '../directory/stream-filter.ts';
 import { hasRecord, logCoverage } from './access-log.ts';
+import { isUntracked } from './attributes.ts';
 import { checkDirectory } from './check.ts';
 import { type CsnSet, parseCsnSet } from './csn.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
@@ -19,7 +20,7 @@ import { readSchema, type SchemaView } from './schema.ts';
 import { type DirectoryServer, readContextCsn, withoutContextCsn } from './server.ts';
 import { followsAccessLog, type LdapSettings, type LdapStreamSettings } from './settings.ts';
 import { type StreamReader, streamReader } from './stream-reader.ts';
-import { type StreamPlan, streamNames, streamPlan, untrackedUses } from './streams.ts';
+import { type StreamPlan, streamNames, streamPlan } from './streams.ts';
 
 type Options = OpenOptions<LdapSettings, LdapStreamSettings>;
 
@@ -166,18 +167,12 @@ function readerOf(
   schema: SchemaView,
   { settings, streams, pageSize }: Options,
 ): StreamReader {
-  const checked = parseFilter(plan.filterText);
-  if (!checked.valid) {
-    throw new TidemarkFailure('InvalidConfiguration', `The filter of stream ${plan.name} is not an LDAP filter: ${checked.reason}`, {
-      stream: plan.name,
-      remedy: 'Correct the filter (RFC 4515).',
-    });
-  }
-  const trackable = untrackedUses(plan.filterText, streams[plan.name]?.settings.attributes ?? []).length === 0;
+  const filter = streamFilter(plan.name, plan.filterText);
+  const trackable = untrackedUses(plan.filterText, streams[plan.name]?.settings.attributes ?? [], isUntracked).length === 0;
   return streamReader({
     connection,
     plan,
-    filter: checked.filter,
+    filter,
     entries: entryReader({ plan, requested, schema, trackable }),
     references: () => referencesOf(forReferences, server, settings.baseDn, pageSize),
     pageSize,

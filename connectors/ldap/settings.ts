@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { durationMs } from '../../model/config/duration.ts';
 import { secretReference } from '../../model/config/secrets.ts';
-import { attributeName, directoryUrl, filterText, refuseUnprotected } from '../directory/settings.ts';
+import { attributeName, directoryUrl, filterText, refuseUnprotected, streamPlace } from '../directory/settings.ts';
 
 /** `settings` of an `ldap` integration. Durations are in milliseconds after validation. */
 export const settingsSchema = z
@@ -83,15 +83,7 @@ export const streamSettingsSchema = z.strictObject({
   filter: filterText.describe(
     'LDAP filter (RFC 4515) that entries of the stream match. Default: inetOrgPerson; groupOfNames, groupOfUniqueNames and posixGroup; organizationalUnit.',
   ),
-  base: z.string().min(1).optional().describe("DN at or below which the stream's entries lie. Default: baseDn of the integration."),
-  scope: z
-    .enum(['subtree', 'onelevel'])
-    .default('subtree')
-    .describe('subtree (default): the base and all below it. onelevel: only what lies directly below the base.'),
-  attributes: z
-    .array(attributeName)
-    .default([])
-    .describe('More source attributes to read. What mapping and include read is read anyway. Default: none.'),
+  ...streamPlace,
   lists: z
     .array(attributeName)
     .default([])

@@ -1,6 +1,6 @@
 import type { StreamDeclaration } from '../connector.ts';
-import { attributesInFilter, parseFilter } from '../directory/filter-text.ts';
 import type { Scope } from '../directory/scope.ts';
+import { untrackedUses } from '../directory/stream-filter.ts';
 import { isUntracked, volatileAttributes } from './attributes.ts';
 import { followsAccessLog, type LdapSettings, type LdapStreamSettings } from './settings.ts';
 
@@ -82,16 +82,6 @@ export function streamPlan(name: string, settings: LdapSettings, stream: LdapStr
   };
 }
 
-/** Why deltas of a stream can't be had, in sentences; empty if they can. */
-export function untrackedUses(filterText: string, attributes: readonly string[]): readonly string[] {
-  const checked = parseFilter(filterText);
-  const inFilter = checked.valid ? [...attributesInFilter(checked.filter)].filter(isUntracked) : [];
-  return [
-    ...inFilter.map((name) => `The filter compares ${name}, whose changes leave no trace on the entry itself.`),
-    ...attributes.filter(isUntracked).map((name) => `Changes of ${name} leave no trace on the entry itself.`),
-  ];
-}
-
 /** The streams and what their deltas can do under these settings. */
 export function declareStreams(
   settings: LdapSettings,
@@ -101,7 +91,7 @@ export function declareStreams(
     const stream = streams[name];
     const filterText = stream?.filter ?? rule.filter;
     const attributes = stream?.attributes ?? [];
-    const untracked = untrackedUses(filterText, attributes);
+    const untracked = untrackedUses(filterText, attributes, isUntracked);
     const partly = [...(followsAccessLog(settings) ? [] : withoutLog), ...(settings.marker === 'modifyTimestamp' ? byTimestamp : [])];
     return {
       name,

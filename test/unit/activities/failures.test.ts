@@ -23,6 +23,16 @@ describe('a trouble of the database that ends by itself', () => {
   });
 });
 
+describe('what people are told of the database', () => {
+  it.each(['57014', '25P03', '53100'])('is that it refused a statement, with the code, where it has answered: %s', (code) => {
+    expect((toApplicationFailure(withCode(code), 1) as ApplicationFailure).message).toContain(`SQLSTATE ${code}`);
+  });
+
+  it.each(['ECONNREFUSED', 'EPIPE'])('is that it can not be reached, where it has not: %s', (code) => {
+    expect((toApplicationFailure(withCode(code), 1) as ApplicationFailure).message).toContain(`can't be reached (${code})`);
+  });
+});
+
 describe('any other refusal of the database', () => {
   it('is tried five times, and told by its code alone: texts of PostgreSQL quote rows', () => {
     const refused = toApplicationFailure(withCode('23514'), 4) as ApplicationFailure;
