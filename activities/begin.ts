@@ -1,17 +1,17 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Session, StreamDeclaration } from '../connectors/connector.ts';
-import { mappingVersion, streamFingerprint } from '../model/config/fingerprint.ts';
+import { type Reevaluation, reevaluation, type StreamBasis } from '../model/config/basis.ts';
 import type { IntegrationConfig } from '../model/config/types.ts';
 import { formatDuration } from '../model/duration.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
+import type { Claim, HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
 import { defaultCompleteEveryMs } from '../model/schedules.ts';
 import { claimIntegration, type GrantedClaim } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
 import { arrivalsPending } from '../store/sql/arrivals.ts';
 import { retriesAsked } from '../store/sql/quarantine.ts';
 import type { Dependencies } from './dependencies.ts';
-import { checkSource, connectorOf, openSource, streamOf } from './source.ts';
+import { checkSource, connectorOf, declaredStream, openSource, streamOf } from './source.ts';
 import { step } from './step.ts';
 import { takeUpPlan } from './take-up-plan.ts';
 
@@ -30,6 +30,7 @@ export function begin(deps: Dependencies) {
         const { claim, configId } = await claimForRun(deps, request);
         const config = await deps.configuration(configId);
         unreachableLimitMs = config.unreachableLimitMs;
+        if (request.mode === 'remap') return planRemap(deps, { request, claim, configId, config });
         const approved = request.mode === 'approve' ? await takeUpPlan(deps, claim, request) : undefined;
         const names = approved ? [approved.stream] : (request.streams ?? Object.keys(config.streams));
         for (const name of names) streamOf(config, integration, name);
@@ -54,7 +55,7 @@ export function begin(deps: Dependencies) {
           server: session.server,
           streams,
           dryRun: request.dryRun ?? false,
-          retries: !approved && (await hasRetries(deps, integration, config, names)),
+          retries: !approved && (streams.some(({ remaps }) => remaps) || (await hasRetries(deps, integration, config, names))),
           ...(approved
             ? { approval: { digest: approved.digest, what: approved.what }, ...stepsOfApproval(config, approved.what) }
             : enabledSteps(config, mode)),
@@ -110,33 +111,83 @@ interface StreamPlanContext {
 async function planStreams(deps: Dependencies, context: StreamPlanContext): Promise<readonly StreamPlan[]> {
   const { request, config, names, markers, session } = context;
   const connector = connectorOf(deps, request.integration, config);
-  const blocks = Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, stream.settings]));
-  const declarations = new Map(connector.streams(config.settings, blocks).map((declaration) => [declaration.name, declaration]));
   const plans: StreamPlan[] = [];
   for (const [index, name] of names.entries()) {
-    const stream = streamOf(config, request.integration, name);
-    const declaration = declarations.get(name) as StreamDeclaration;
     const next = await session.mark(name);
-    const fingerprint = streamFingerprint({
-      connectorType: connector.type,
-      connectorVersion: connector.version,
-      query: declaration.query,
-      stream,
-      steps: config.steps,
-    });
+    const { declaration, basis } = declaredStream(connector, { integration: request.integration, config }, name);
     const stored = markers.get(name);
-    const judged = await judge({ request, config, declaration, session, fingerprint, stored });
+    const judged = await judge({ request, config, declaration, session, basis, stored });
     plans.push({
       stream: name,
       index,
       ...judged,
       stored: stored ? { marker: stored.marker, version: stored.version } : null,
-      next,
-      fingerprint,
-      mappingVersion: mappingVersion(stream, config.steps.transform.enabled),
+      next: config.steps.query.enabled && request.mode !== 'approve' ? next : null,
+      ...basis,
     });
   }
   return plans;
+}
+
+interface RemapContext {
+  readonly request: SyncRequest;
+  readonly claim: Claim;
+  readonly configId: string;
+  readonly config: IntegrationConfig;
+}
+
+/** The plan of a run that reads nothing: what is stored is mapped anew. Fails with `InvalidConfiguration` where that is not enough. */
+async function planRemap(deps: Dependencies, { request, claim, configId, config }: RemapContext): Promise<RunPlan> {
+  const { integration } = request;
+  const names = request.streams ?? Object.keys(config.streams);
+  const markers = await readMarkers(deps.store, integration);
+  const connector = connectorOf(deps, integration, config);
+  const reason = 'what is stored is mapped anew';
+  const streams = names.map((name, index): StreamPlan => {
+    const { basis } = declaredStream(connector, { integration, config }, name);
+    const stored = markers.get(name);
+    const needed = stored ? reevaluation(stored, basis) : undefined;
+    if (stored === undefined || stored.fingerprint !== basis.fingerprint) {
+      const why = needed?.needs === 'complete' ? needed.why : 'it has no marker: it was never read completely, or its marker was reset';
+      throw new TidemarkFailure(
+        'InvalidConfiguration',
+        `Integration ${integration}, stream ${name} can't be mapped from what is stored: ${why}.`,
+        {
+          integration,
+          stream: name,
+          remedy: `Read it: tidemark sync ${integration} --mode complete --streams ${name}`,
+        },
+      );
+    }
+    // What a changed include lets in is not stored: the marker keeps the old one, and the next read is complete.
+    const next = stored.scope === basis.scope ? stored.marker : null;
+    return {
+      stream: name,
+      index,
+      mode: 'delta',
+      reason,
+      compared: false,
+      remaps: true,
+      stored: { marker: stored.marker, version: stored.version },
+      next,
+      ...basis,
+    };
+  });
+  await deps.store.pool.query(`update tidemark.sync_run set reason = $2 where id = $1`, [claim.runId, reason]);
+  const { steps, skipped } = enabledSteps(config, 'delta');
+  return {
+    claim,
+    configId,
+    connectorType: config.connector,
+    mode: 'delta',
+    reason,
+    server: null,
+    streams,
+    dryRun: request.dryRun ?? false,
+    retries: false,
+    steps: { ...steps, query: false, membership: false },
+    skipped: { ...skipped, query: 'a remap reads nothing', membership: 'a remap changes no links' },
+  };
 }
 
 interface JudgeContext {
@@ -144,39 +195,43 @@ interface JudgeContext {
   readonly config: IntegrationConfig;
   readonly declaration: StreamDeclaration;
   readonly session: Session;
-  readonly fingerprint: string;
+  readonly basis: StreamBasis;
   readonly stored: StreamMarker | undefined;
 }
 
-type Judgement = Pick<StreamPlan, 'mode' | 'reason' | 'compared'>;
+type Judgement = Pick<StreamPlan, 'mode' | 'reason' | 'compared' | 'remaps'>;
 
 /** The one place where the mode of a stream is decided. An invalid marker never becomes an empty delta. */
-async function judge({ request, config, declaration, session, fingerprint, stored }: JudgeContext): Promise<Judgement> {
-  if (request.mode === 'approve') return { mode: 'delta', reason: 'only what was approved is read', compared: false };
-  const doubt = await doubtAbout({ declaration, session, fingerprint, stored });
-  if (request.mode === 'complete') return { mode: 'complete', reason: 'a complete sync was requested', compared: doubt === undefined };
-  if (doubt !== undefined || stored === undefined) return { mode: 'complete', reason: doubt ?? '', compared: false };
+async function judge({ request, config, declaration, session, basis, stored }: JudgeContext): Promise<Judgement> {
+  if (request.mode === 'approve') return { mode: 'delta', reason: 'only what was approved is read', compared: false, remaps: false };
+  const complete = (reason: string, compared: boolean): Judgement => ({ mode: 'complete', reason, compared, remaps: false });
+  const needed = stored && reevaluation(stored, basis);
+  const doubt = await doubtAbout({ declaration, session, needed, stored });
+  if (request.mode === 'complete') return complete('a complete sync was requested', doubt === undefined && needed?.needs === 'nothing');
+  if (doubt !== undefined || stored === undefined) return complete(doubt ?? '', false);
+  const remap = needed?.needs === 'remap' ? needed : undefined;
   if (request.mode === 'auto') {
     const everyMs =
       request.completeEveryMs ??
       config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ??
       defaultCompleteEveryMs;
     if (Date.now() - stored.completeAt.getTime() >= everyMs) {
-      return { mode: 'complete', reason: `the last complete read is older than ${formatDuration(everyMs)}`, compared: true };
+      return complete(`the last complete read is older than ${formatDuration(everyMs)}`, remap === undefined);
     }
   }
-  return { mode: 'delta', reason: 'changes since the stored marker', compared: false };
+  const reason = `changes since the stored marker${remap ? `; what is stored is mapped anew: ${remap.why}` : ''}`;
+  return { mode: 'delta', reason, compared: false, remaps: remap !== undefined };
 }
 
 /** Why the stream can't be read from the stored marker on; undefined if it can. */
 async function doubtAbout({
   declaration,
   session,
-  fingerprint,
+  needed,
   stored,
-}: Omit<JudgeContext, 'request' | 'config'>): Promise<string | undefined> {
+}: Pick<JudgeContext, 'declaration' | 'session' | 'stored'> & { readonly needed: Reevaluation | undefined }): Promise<string | undefined> {
   if (!stored) return 'this stream has never been read completely';
-  if (stored.fingerprint !== fingerprint) return 'the query, mapping, steps or connector version changed since the marker was taken';
+  if (needed?.needs === 'complete') return needed.why;
   if (declaration.delta === 'none') return declaration.misses[0] ?? 'this stream can only be read completely';
   const verdict = await session.judge(declaration.name, stored.marker);
   return verdict.valid ? undefined : `the marker is not valid: ${verdict.reason}`;

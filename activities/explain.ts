@@ -1,4 +1,4 @@
-import { mappingVersion } from '../model/config/fingerprint.ts';
+import { mappingVersion } from '../model/config/basis.ts';
 import { explainFacts, type SourceAnswer, traceMapping } from '../model/explanation.ts';
 import { isTidemarkFailure, TidemarkFailure, tellFailure } from '../model/failure.ts';
 import type { Found } from '../model/item.ts';

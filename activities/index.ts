@@ -16,6 +16,7 @@ import { query } from './query.ts';
 import { readHeld } from './read-held.ts';
 import { recordOutcome } from './record-outcome.ts';
 import { rehearse } from './rehearse.ts';
+import { remap } from './remap.ts';
 import { reread } from './reread.ts';
 import { transform } from './transform.ts';
 import { upsert } from './upsert.ts';
@@ -25,6 +26,7 @@ export function createActivities(deps: Dependencies) {
   return {
     begin: begin(deps),
     query: query(deps),
+    remap: remap(deps),
     reread: reread(deps),
     readHeld: readHeld(deps),
     transform: transform(deps),

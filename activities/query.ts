@@ -1,7 +1,7 @@
 import type { ReadEnd, Session } from '../connectors/connector.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Marker } from '../model/marker.ts';
-import type { RunPlan, Staged } from '../model/run.ts';
+import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import type { StepAttempt } from '../store/fence.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
@@ -10,8 +10,15 @@ import type { Dependencies } from './dependencies.ts';
 import { connectorOf, inIntegration, mappingOf, openSource, streamOf, volatileAttributes } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
-/** Staged rows of a stream are numbered from here; re-read rows from the middle of the stream's range, so that they win. */
-export const streamSeqRange = 2 ** 40;
+const streamSeqRange = 2 ** 40;
+
+/**
+ * The number of the first row that a part of a run stages of a stream. What is read wins over what is stored, what is read again by id over
+ * both: of one object the row with the highest number counts.
+ */
+export function firstSeqOf({ index }: StreamPlan, part: 'stored' | 'read' | 'reread'): number {
+  return streamSeqRange * (index + { stored: 0, read: 0.25, reread: 0.5 }[part]);
+}
 
 export interface QueryRequest {
   readonly plan: RunPlan;
@@ -35,12 +42,13 @@ export function query(deps: Dependencies) {
         pool: deps.store.pool,
         attempt,
         plan: streamPlan,
-        firstSeq: streamPlan.index * streamSeqRange,
+        firstSeq: firstSeqOf(streamPlan, 'read'),
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
         ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
       });
-      await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting, server: plan.server });
       const { stored, next, mode } = streamPlan;
+      if (next === null || plan.server === null) throw new Error(`stream ${stream} is not to be read`);
+      await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting, server: plan.server });
       const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
       let objects = 0;
       const end = await eachAhead(pages, async (items) => {
@@ -93,7 +101,7 @@ async function compare({ deps, attempt, session, stream, since, signal }: Compar
 
 /** A complete read counts only with a seal of the run's own server over exactly the objects that came; without one nothing is absent. */
 function requireSeal(end: ReadEnd, { plan, stream, objects }: QueryRequest & { readonly objects: number }): void {
-  if (end.covers === 'listing' && end.seal.objects === objects && end.seal.server.id === plan.server.id) return;
+  if (end.covers === 'listing' && end.seal.objects === objects && end.seal.server.id === plan.server?.id) return;
   const { integration } = plan.claim;
   throw new TidemarkFailure(
     'ListingIncomplete',

@@ -5,7 +5,7 @@ import { takeUpHeld } from '../store/sql/decide-held.ts';
 import { dropEarlierAttempts } from '../store/sql/staging.ts';
 import { type RereadNews, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
-import { streamSeqRange } from './query.ts';
+import { firstSeqOf } from './query.ts';
 import { checkSource, connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
@@ -23,7 +23,7 @@ export function readHeld(deps: Dependencies) {
     return step('read-held', config.unreachableLimitMs, async ({ signal, waiting, progress }) => {
       const { approval, claim, server, streams } = plan;
       const stream = streams[0] as StreamPlan;
-      if (!approval) throw new Error('only an approval reads held deletions');
+      if (!approval || !server) throw new Error('only an approval reads held deletions');
       const { integration, runId } = claim;
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, claim, 'read-held');
@@ -35,7 +35,7 @@ export function readHeld(deps: Dependencies) {
         pool,
         attempt,
         plan: stream,
-        firstSeq: stream.index * streamSeqRange,
+        firstSeq: firstSeqOf(stream, 'read'),
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream.stream),
       });
       for (let start = 0; start < ids.length; start += batchSize) {

@@ -11,7 +11,7 @@ import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
-import { streamSeqRange } from './query.ts';
+import { firstSeqOf } from './query.ts';
 import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
@@ -56,7 +56,7 @@ export function reread(deps: Dependencies) {
         streams: open.map(({ stream }) => stream),
         signal,
         waiting,
-        server: plan.server,
+        ...(plan.server ? { server: plan.server } : {}),
       });
       const results: Staged[] = [];
       for (const candidates of open) {
@@ -65,7 +65,7 @@ export function reread(deps: Dependencies) {
           pool,
           attempt,
           plan: streamPlan,
-          firstSeq: streamPlan.index * streamSeqRange + streamSeqRange / 2,
+          firstSeq: firstSeqOf(streamPlan, 'reread'),
           volatile: volatileAttributes(connectorOf(deps, integration, config), config, candidates.stream),
         });
         await rereadStream({

@@ -1,4 +1,5 @@
-import type { Connector, Session } from '../connectors/connector.ts';
+import type { Connector, Session, StreamDeclaration } from '../connectors/connector.ts';
+import { type StreamBasis, streamBasis } from '../model/config/basis.ts';
 import type { IntegrationConfig, StreamConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { compileMapping, type Mapping } from '../model/mapping.ts';
@@ -100,10 +101,32 @@ export function mappingOf({ mapping, include }: StreamConfig): Mapping {
   return compileMapping({ mapping, ...(include === undefined ? {} : { include }) });
 }
 
+export interface DeclaredStream {
+  readonly declaration: StreamDeclaration;
+  readonly basis: StreamBasis;
+}
+
+/** What the connector declares of a stream, and what the configuration bases it on. */
+export function declaredStream(
+  connector: Connector,
+  { integration, config }: { readonly integration: string; readonly config: IntegrationConfig },
+  name: string,
+): DeclaredStream {
+  const stream = streamOf(config, integration, name);
+  const declaration = declarationsOf(connector, config).find((candidate) => candidate.name === name) as StreamDeclaration;
+  return { declaration, basis: streamBasis({ connector, declaration, stream, reads: mappingOf(stream).reads, steps: config.steps }) };
+}
+
+function declarationsOf(connector: Connector, config: IntegrationConfig): readonly StreamDeclaration[] {
+  return connector.streams(
+    config.settings,
+    Object.fromEntries(Object.entries(config.streams).map(([name, block]) => [name, block.settings])),
+  );
+}
+
 /** Source attributes that hashes leave out: the connector's volatile ones, but for those that mapping or `include` read. */
 export function volatileAttributes(connector: Connector, config: IntegrationConfig, stream: string): ReadonlySet<string> {
-  const blocks = Object.fromEntries(Object.entries(config.streams).map(([name, block]) => [name, block.settings]));
-  const declared = connector.streams(config.settings, blocks).find((declaration) => declaration.name === stream)?.volatile ?? [];
+  const declared = declarationsOf(connector, config).find((declaration) => declaration.name === stream)?.volatile ?? [];
   const block = config.streams[stream];
   const reads = block ? mappingOf(block).reads : new Set();
   return new Set(declared.filter((attribute) => !reads.has(attribute)));

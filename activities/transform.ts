@@ -70,7 +70,7 @@ async function* stagedObjects(pool: pg.Pool, runId: string, staged: readonly Sta
     const { rows }: pg.QueryResult<StagedObject> = await pool.query<StagedObject>(
       `select seq, stream, source_id, key, attributes
          from tidemark.staged_item
-        where run_id = $1 and token = any($2) and kind = 'object' and reason is null and seq > $3
+        where run_id = $1 and token = any($2) and kind in ('object', 'stored') and reason is null and seq > $3
         order by seq limit $4`,
       [runId, stagedTokens(staged), after, batchSize],
     );

@@ -1,16 +1,31 @@
 import type { Client } from '@temporalio/client';
+import { declaredStream } from '../activities/source.ts';
+import type { ConnectorRegistry } from '../connectors/registry.ts';
+import { reevaluation } from '../model/config/basis.ts';
 import type { Configuration } from '../model/config/types.ts';
 import { adviseSpacing, type SpacingAdvice } from '../model/spacing.ts';
 import { compareConfiguration, currentConfigurations, type IntegrationChange, storeConfiguration } from '../store/apply-configuration.ts';
+import { readMarkers } from '../store/markers.ts';
 import { readMeasuredRuns } from '../store/read-measured-runs.ts';
 import { readDatabaseId } from '../store/sql/feed-cursor.ts';
 import type { Store } from '../store/store.ts';
+import { builtInConnectors } from './connectors.ts';
 import { declareMaintenance, deleteSchedules, planSchedules, type ScheduleChange, writeSchedules } from './schedules.ts';
+
+/** A stream whose stored objects were made with another configuration. */
+export interface StreamReevaluation {
+  readonly integration: string;
+  readonly stream: string;
+  readonly needs: 'remap' | 'complete';
+  readonly why: string;
+}
 
 /** What applying a configuration changes, or would change. */
 export interface ApplyPlan {
   readonly integrations: readonly IntegrationChange[];
   readonly schedules: readonly ScheduleChange[];
+  /** What the changed configuration asks of the next run of a stream that has been read before; the run sees to it by itself. */
+  readonly reevaluations: readonly StreamReevaluation[];
   /** Where the schedules of this configuration are too close for what runs have taken so far. */
   readonly spacing: readonly (SpacingAdvice & { readonly integration: string })[];
 }
@@ -34,11 +49,31 @@ export async function applyConfiguration(options: {
   };
   const schedules = await planSchedules(temporal, await currentConfigurations(store), wanted);
   const spacing = await spacingOf(store, configuration);
-  if (options.dryRun) return { integrations: await compareConfiguration(store, configuration), schedules, spacing };
+  const reevaluations = await findReevaluations(store, configuration, builtInConnectors);
+  if (options.dryRun) return { integrations: await compareConfiguration(store, configuration), schedules, reevaluations, spacing };
   await deleteSchedules(temporal, schedules);
   const integrations = await storeConfiguration(store, configuration);
   await writeSchedules(temporal, schedules, wanted);
-  return { integrations, schedules, spacing };
+  return { integrations, schedules, reevaluations, spacing };
+}
+
+/** The streams that have been read under another configuration than this one, as far as these connectors know them. */
+export async function findReevaluations(
+  store: Store,
+  { integrations }: Pick<Configuration, 'integrations'>,
+  connectors: ConnectorRegistry,
+): Promise<readonly StreamReevaluation[]> {
+  const found = Object.entries(integrations).map(async ([integration, config]): Promise<readonly StreamReevaluation[]> => {
+    const connector = connectors.get(config.connector);
+    if (!connector) return [];
+    const markers = await readMarkers(store, integration);
+    return Object.keys(config.streams).flatMap((stream) => {
+      const stored = markers.get(stream);
+      const needed = stored && reevaluation(stored, declaredStream(connector, { integration, config }, stream).basis);
+      return needed === undefined || needed.needs === 'nothing' ? [] : [{ integration, stream, ...needed }];
+    });
+  });
+  return (await Promise.all(found)).flat();
 }
 
 async function spacingOf(store: Store, { integrations }: Configuration): Promise<ApplyPlan['spacing']> {

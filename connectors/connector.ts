@@ -33,7 +33,12 @@ export interface StreamDeclaration {
   readonly mapping: Readonly<Record<string, string>>;
   /** Source attributes that change without a change of the object as people see it; outside hashes unless mapping or `include` reads them. */
   readonly volatile: readonly string[];
-  /** Everything of settings and stream settings that decides which objects are read and with what content; JSON. Part of the marker's fingerprint. */
+  /**
+   * Source attributes that are read beside those that mapping and `include` read. Absent: whatever they read, every object is read with all its
+   * attributes, so that a change of the mapping never asks for another read.
+   */
+  readonly attributes?: readonly string[];
+  /** Everything else of settings and stream settings that decides which objects are read and with what content; JSON. Part of the marker's fingerprint. */
   readonly query: unknown;
 }
 

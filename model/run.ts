@@ -1,3 +1,4 @@
+import type { StreamBasis } from './config/basis.ts';
 import type { FailureDetails } from './failure.ts';
 import type { Marker, ServerIdentity } from './marker.ts';
 
@@ -5,8 +6,11 @@ import type { Marker, ServerIdentity } from './marker.ts';
 export type Mode = 'complete' | 'delta';
 /** What a person decides on a plan of held deletions. */
 export type DecisionMode = 'approve' | 'decline';
-/** `auto` becomes one of the two in the run's begin, per stream; a decision reads nothing but what it is about. */
-export type RequestedMode = Mode | 'auto' | DecisionMode;
+/**
+ * `auto` becomes one of the two in the run's begin, per stream; `remap` maps the stored source records anew and reads nothing; a decision reads
+ * nothing but what it is about.
+ */
+export type RequestedMode = Mode | 'auto' | 'remap' | DecisionMode;
 export type Outcome = 'succeeded' | 'failed' | 'skipped' | 'cancelled';
 
 /** A decision on held deletions; it is stored with its run, and stands in the workflow's history. */
@@ -69,7 +73,7 @@ export interface RunSummary {
   readonly id: string;
   readonly integration: string;
   readonly requestedMode: RequestedMode;
-  /** Complete if any stream was read completely; null before begin settled it, and for decisions. */
+  /** Complete if any stream was read completely; null before begin settled it, for a remap, and for decisions. */
   readonly mode: Mode | null;
   readonly outcome: Outcome | 'running';
   readonly reason: string | null;
@@ -96,7 +100,7 @@ export interface RunSummary {
 export type Drift = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 export interface StreamTotals {
-  /** Null where only single objects were read: the rows of an approval. */
+  /** Null where nothing was read but single objects: in a remap, and for an approval. */
   readonly mode: Mode | null;
   /** Why the stream was read in this mode. */
   readonly reason: string;
@@ -149,7 +153,8 @@ export interface RunPlan {
   readonly connectorType: string;
   readonly mode: Mode;
   readonly reason: string;
-  readonly server: ServerIdentity;
+  /** The server that every step reads; null in a remap, which reads nothing. */
+  readonly server: ServerIdentity | null;
   readonly streams: readonly StreamPlan[];
   /** The writing steps are rehearsed and taken back. */
   readonly dryRun: boolean;
@@ -175,7 +180,7 @@ export interface RunPlan {
 /** What a plan of held deletions would remove: objects of a stream, or memberships of its groups. */
 export type HeldKind = 'objects' | 'members';
 
-export interface StreamPlan {
+export interface StreamPlan extends StreamBasis {
   readonly stream: string;
   /** Its place in the configuration: staged rows are numbered from `index * 2^40`. */
   readonly index: number;
@@ -185,10 +190,10 @@ export interface StreamPlan {
   readonly stored: { readonly marker: Marker; readonly version: string } | null;
   /** Read completely although the stored marker is valid: after the listing the source is asked what has changed since it, to tell drift. */
   readonly compared: boolean;
-  /** Where this run's knowledge ends; stored by commit. */
-  readonly next: Marker;
-  readonly fingerprint: string;
-  readonly mappingVersion: string;
+  /** Stored objects whose attributes come from another mapping are mapped anew from their stored source records, before what is read. */
+  readonly remaps: boolean;
+  /** Where this run's knowledge ends; stored by commit. Null where the marker stays as it is. */
+  readonly next: Marker | null;
 }
 
 /** What a query or re-read activity staged: only rows with this token count, and exactly this many. */

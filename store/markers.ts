@@ -1,11 +1,11 @@
+import type { StreamBasis } from '../model/config/basis.ts';
 import type { Marker } from '../model/marker.ts';
 import { StoredMarker } from './entities/marker.ts';
 import type { Store } from './store.ts';
 
 /** A stored marker with what it is bound to. */
-export interface StreamMarker {
+export interface StreamMarker extends StreamBasis {
   readonly marker: Marker;
-  readonly fingerprint: string;
   /** The compare-and-set value. */
   readonly version: string;
   readonly runId: string;
@@ -27,6 +27,8 @@ export async function readMarkers(store: Store, integration: string): Promise<Re
           takenAt: row.takenAt.toISOString(),
         },
         fingerprint: row.fingerprint,
+        scope: row.scope,
+        mappingVersion: row.mappingVersion,
         version: row.version,
         runId: row.runId,
         completeAt: row.completeAt,

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Marker } from '../model/marker.ts';
 import type {
   Claim,
   Decision,
@@ -34,8 +35,9 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     const { runId, integration } = plan.claim;
     // A crash of PostgreSQL between two batches leaves the last step nothing more to do, and after it nothing to tell drift by.
     await verifyStaged(client, plan, staged);
-    const moves = plan.steps.query && plan.steps.upsert && !plan.dryRun;
-    if (moves) for (const stream of plan.streams) await advanceMarker(client, plan, stream);
+    const moves = plan.steps.upsert && !plan.dryRun;
+    if (moves)
+      for (const stream of plan.streams) if (stream.next !== null) await advanceMarker(client, plan, { ...stream, next: stream.next });
     const totals = await streamTotals(client, plan, staged, moves);
     const links = await linkTotals(client, plan.claim);
     const drift = await readDrift(client, plan, staged);
@@ -129,8 +131,7 @@ async function releaseClaim(client: pg.ClientBase, integration: string, runId: s
 }
 
 /** Compare-and-set: a marker that was changed or reset since begin read it makes the run stale. */
-async function advanceMarker(client: pg.ClientBase, plan: RunPlan, stream: StreamPlan): Promise<void> {
-  const { claim } = plan;
+async function advanceMarker(client: pg.ClientBase, { claim }: RunPlan, stream: StreamPlan & { readonly next: Marker }): Promise<void> {
   const { next, stored } = stream;
   const values = [
     claim.integration,
@@ -142,22 +143,25 @@ async function advanceMarker(client: pg.ClientBase, plan: RunPlan, stream: Strea
     stream.fingerprint,
     next.takenAt,
     claim.runId,
+    stream.scope,
+    stream.mappingVersion,
   ];
   const { rowCount } =
     stored === null
       ? await client.query(
           `insert into tidemark.marker
-             (integration_id, stream, kind, position, server_id, server_name, fingerprint, taken_at, run_id, complete_at)
-           select $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.begun_at from tidemark.sync_run r where r.id = $9
+             (integration_id, stream, kind, position, server_id, server_name, fingerprint, taken_at, run_id, complete_at, scope, mapping_version)
+           select $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.begun_at, $10, $11 from tidemark.sync_run r where r.id = $9
            on conflict do nothing`,
           values,
         )
       : await client.query(
           `update tidemark.marker m
               set kind = $3, position = $4, server_id = $5, server_name = $6, fingerprint = $7, taken_at = $8, run_id = r.id,
-                  complete_at = case when $10 = 'complete' then r.begun_at else m.complete_at end, version = m.version + 1
+                  scope = $10, mapping_version = $11,
+                  complete_at = case when $12 = 'complete' then r.begun_at else m.complete_at end, version = m.version + 1
              from tidemark.sync_run r
-            where r.id = $9 and m.integration_id = $1 and m.stream = $2 and m.version = $11`,
+            where r.id = $9 and m.integration_id = $1 and m.stream = $2 and m.version = $13`,
           [...values, stream.mode, stored.version],
         );
   if (rowCount !== 1) throw staleRun(claim);
@@ -195,7 +199,7 @@ export async function streamTotals(
         of(changes, stream.stream, kind),
       ) as [number, number, number, number, number];
       const totals: StreamTotals = {
-        mode: plan.approval ? null : stream.mode,
+        mode: plan.server === null || plan.approval ? null : stream.mode,
         reason: stream.reason,
         read,
         created,
@@ -208,7 +212,7 @@ export async function streamTotals(
         quarantined: of(quarantined, stream.stream),
         marker: {
           before: stream.stored?.marker.position ?? null,
-          after: moves ? stream.next.position : (stream.stored?.marker.position ?? null),
+          after: (moves ? stream.next?.position : undefined) ?? stream.stored?.marker.position ?? null,
         },
       };
       return [stream.stream, totals];

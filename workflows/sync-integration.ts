@@ -88,7 +88,7 @@ class Run {
   progress(): SyncProgress {
     return {
       step: this.#step,
-      mode: this.#plan?.approval ? null : (this.#plan?.mode ?? null),
+      mode: this.#plan && readsInMode(this.#plan) ? this.#plan.mode : null,
       reason: this.#plan?.reason ?? null,
       run: this.#plan?.claim.runId ?? null,
       steps: this.steps,
@@ -103,7 +103,7 @@ class Run {
     );
     this.#plan = plan;
     for (const [name, reason] of Object.entries(plan.skipped)) this.steps[name] = { durationMs: 0, skipped: reason };
-    const staged = plan.approval ? await this.#readHeld(plan, source) : plan.steps.query ? await this.#read(plan, source) : [];
+    const staged = plan.approval ? await this.#readHeld(plan, source) : await this.#read(plan, source);
     if (staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete' && plan.steps.query)) {
       await this.#apply(plan, staged);
     }
@@ -129,17 +129,28 @@ class Run {
   }
 
   async #read(plan: RunPlan, source: ReturnType<typeof sourceActivities>): Promise<readonly Staged[]> {
-    const staged = await this.#timed('query', 'read', () =>
-      allOrNone(
-        plan.streams.map(
+    const remaps = plan.streams.filter((stream) => stream.remaps);
+    const reads = plan.steps.query ? plan.streams : [];
+    if (remaps.length + reads.length === 0) return [];
+    const staged = await this.#timed(reads.length > 0 ? 'query' : 'remap', reads.length > 0 ? 'read' : 'take up what is stored', () =>
+      allOrNone([
+        ...remaps.map(
+          ({ stream }) =>
+            () =>
+              storeActivities.remap.executeWithOptions({ summary: `take up what is stored of ${stream}: its mapping changed` }, [
+                { plan, stream },
+              ]),
+        ),
+        ...reads.map(
           ({ stream, mode }) =>
             () =>
               source.query.executeWithOptions({ summary: `read ${stream}: ${mode === 'complete' ? 'everything' : 'changes'}` }, [
                 { plan, stream },
               ]),
         ),
-      ),
+      ]),
     );
+    if (reads.length === 0) return staged;
     const inDoubt = plan.retries || staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete');
     if (!inDoubt) return staged;
     const reread = await this.#timed('reread', 'read again by id what is in doubt', (summary) =>
@@ -178,7 +189,7 @@ class Run {
 
   async #timed<T>(step: string, summary: string, work: (summary: string) => Promise<T>): Promise<T> {
     this.#step = step;
-    const name = nameRequest(this.#plan && !this.#plan.approval ? this.#plan.mode : this.request.mode);
+    const name = nameRequest(this.#plan && readsInMode(this.#plan) ? this.#plan.mode : this.request.mode);
     const mode = this.#plan ? `${name} (${this.#plan.reason})` : name;
     setCurrentDetails(`${mode} of **${this.request.integration}**: step **${step}** — ${summary}`);
     const startedAt = Date.now();
@@ -186,6 +197,11 @@ class Run {
     this.steps[step] = { ...this.steps[step], durationMs: Date.now() - startedAt };
     return result;
   }
+}
+
+/** Whether the run reads streams completely or by their changes: neither a remap nor an approval does. */
+function readsInMode({ server, approval }: RunPlan): boolean {
+  return server !== null && approval === undefined;
 }
 
 /** Runs all side by side; if one fails the others are cancelled and awaited, so that nothing of the run goes on behind its end. */

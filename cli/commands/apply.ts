@@ -36,8 +36,11 @@ async function apply({ config, dryRun = false, secrets, json }: ApplyOptions): P
   await print(formatPlan(plan, dryRun));
 }
 
-/** A line for each integration and schedule, one that says whether anything changed, and advice on the spacing of schedules. */
-export function formatPlan({ integrations, schedules, spacing }: ApplyPlan, dryRun: boolean): string {
+/**
+ * A line for each integration and schedule, one that says whether anything changed, what the next runs will do about it, and advice on the
+ * spacing of schedules.
+ */
+export function formatPlan({ integrations, schedules, reevaluations, spacing }: ApplyPlan, dryRun: boolean): string {
   const lines = [
     ...integrations.map(({ integration, action }) => `${action.padEnd(10)} integration ${integration}`),
     ...schedules.map(({ schedule, action, summary }) => `${action.padEnd(10)} schedule ${schedule}: ${summary}`),
@@ -45,5 +48,9 @@ export function formatPlan({ integrations, schedules, spacing }: ApplyPlan, dryR
   const changes = [...integrations, ...schedules].filter(({ action }) => action !== 'unchanged').length;
   const summary = changes === 0 ? 'Nothing to change.' : dryRun ? `${changes} to change; this was a dry run.` : `${changes} changed.`;
   const advice = spacing.map(({ integration, message, proposal }) => `${integration}: ${message} ${proposal}`);
-  return [...lines, summary, ...advice].join('\n');
+  const nextRuns = reevaluations.map(
+    ({ integration, stream, needs, why }) =>
+      `${integration}: the next run ${needs === 'remap' ? `maps the stored ${stream} anew, without reading them` : `reads ${stream} completely`}: ${why}.`,
+  );
+  return [...lines, summary, ...nextRuns, ...advice].join('\n');
 }

@@ -25,8 +25,11 @@ export function addSync(program: Command): void {
     ),
   )
     .addOption(
-      new Option('--mode <mode>', 'complete reads everything, delta what changed; auto decides for each stream')
-        .choices(['auto', 'complete', 'delta'])
+      new Option(
+        '--mode <mode>',
+        'complete reads everything, delta what changed; auto decides for each stream; remap reads nothing and maps what is stored anew',
+      )
+        .choices(['auto', 'complete', 'delta', 'remap'])
         .default('auto'),
     )
     .addOption(new Option('--streams <names>', 'only these streams: users,groups').argParser(parseNames))

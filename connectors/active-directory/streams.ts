@@ -113,11 +113,11 @@ export function declareStreams(
       misses: [...untracked, ...byTime],
       mapping: rule.mapping,
       volatile: volatileAttributes,
+      attributes,
       query: {
         base: stream?.base ?? settings.baseDn,
         scope: stream?.scope ?? 'subtree',
         filter: filterText,
-        attributes: [...attributes].sort(),
         marker: settings.marker,
       },
     };

@@ -99,11 +99,11 @@ export function declareStreams(
       misses: [...untracked, ...partly],
       mapping: rule.mapping,
       volatile: volatileAttributes,
+      attributes,
       query: {
         base: stream?.base ?? settings.baseDn,
         scope: stream?.scope ?? 'subtree',
         filter: filterText,
-        attributes: [...attributes].sort(),
         lists: [...(stream?.lists ?? [])].sort(),
         links: stream?.links ?? rule.links,
         marker: settings.marker,

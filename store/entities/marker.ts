@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-/** The position up to which a stream is known, bound to the server and the configuration it was taken with. */
+/** The position up to which a stream is known, bound to the server and the basis (`StreamBasis`) it was taken with. */
 export const StoredMarker = defineEntity({
   name: 'StoredMarker',
   tableName: 'marker',
@@ -12,8 +12,9 @@ export const StoredMarker = defineEntity({
     position: p.text(),
     serverId: p.text(),
     serverName: p.text(),
-    /** sha256 over query, include, mapping, enabled steps and connector version. */
     fingerprint: p.text(),
+    scope: p.text(),
+    mappingVersion: p.text(),
     takenAt: p.datetime(),
     runId: p.bigint('string'),
     /** When the last complete read of this stream began. */

@@ -31,12 +31,13 @@ export async function insertVerdicts(
      ), judged as (
        select w.seq, w.stream, w.source_id, o.id as object_id, coalesce(m.reason, w.reason) as reason,
               case
-                when w.kind = 'object' and (m.kind = 'problem' or w.reason is not null) then 'quarantined'
-                when w.kind = 'object' and m.kind = 'out-of-scope' then case when active.is then 'out-of-scope' end
+                when w.kind in ('object', 'stored') and (m.kind = 'problem' or w.reason is not null) then 'quarantined'
+                when w.kind in ('object', 'stored') and m.kind = 'out-of-scope' then case when active.is then 'out-of-scope' end
                 when w.kind = 'object' and o.id is null then 'new'
                 when w.kind = 'object' and (o.deleted_at is not null or o.deactivated_at is not null) then 'restored'
                 when w.kind = 'object' and (o.source_hash is distinct from w.source_hash or o.mapping_version <> $6::jsonb ->> w.stream) then 'changed'
                 when w.kind = 'object' then 'unchanged'
+                when w.kind = 'stored' then 'remapped'
                 when not coalesce(active.is, false) then null
                 when w.stream = any($9) and exists (select 1 from tidemark.held_deletion h
                                                      where h.object_id = o.id and h.link is null and h.reason = w.kind) then null

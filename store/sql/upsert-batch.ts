@@ -14,7 +14,7 @@ export interface StagedRows {
 export type LinkPhase = 'members' | 'others';
 
 const inPhase: Readonly<Record<'objects' | LinkPhase, string>> = {
-  objects: `v.verdict in ('new', 'changed', 'restored')`,
+  objects: `v.verdict in ('new', 'changed', 'restored', 'remapped')`,
   members: 'v.links and v.members',
   others: 'v.links',
 };
@@ -80,7 +80,7 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
          from tidemark.staged_verdict v
          join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq > $5 and i.seq <= $6
          left join tidemark.staged_mapping m on m.run_id = $1 and m.token = any($3) and m.seq = v.seq and m.seq > $5 and m.seq <= $6
-        where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored')
+        where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored', 'remapped')
      ), prior as materialized (
        select o.id, o.key, o.attributes, o.deleted_at, o.deactivated_at, b.seq
          from batch b cross join lateral (select s.* from tidemark.object s where s.id = b.object_id offset 0) o

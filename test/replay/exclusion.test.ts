@@ -92,7 +92,7 @@ async function expectRefused(history: HistoryBuilder): Promise<void> {
   await expect(replay(history.history())).rejects.toThrow(DeterminismViolationError);
 }
 
-describe.each(['delta', 'auto', 'complete', 'approve', 'decline'] as const)('a request for %s', (mode) => {
+describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as const)('a request for %s', (mode) => {
   it('runs where nothing runs', async () => {
     const history = launcher(mode);
     carries(history, asks(history, mode, null));
@@ -423,7 +423,7 @@ describe('a request for complete', () => {
   });
 });
 
-describe.each(['approve', 'decline'] as const)('a decision: %s', (mode) => {
+describe.each(['remap', 'approve', 'decline'] as const)('a request that no complete read covers: %s', (mode) => {
   it.each(['delta', 'complete'] as const)('waits where a %s runs, as often as it loses the race for its turn, then runs', async (open) => {
     const history = launcher(mode);
     let run = asks(history, mode, open);
@@ -457,7 +457,9 @@ describe.each(['approve', 'decline'] as const)('a decision: %s', (mode) => {
     carries(history, asks(history, mode, null));
     await replay(history.history());
   });
+});
 
+describe.each(['approve', 'decline'] as const)('a decision: %s', (mode) => {
   it('without a digest, a name or a reason is malformed', async () => {
     const decision = { digest: '3f2a9c0d51b7e864', by: 'alice' };
     const history = buildHistory({

@@ -311,6 +311,22 @@ it('runs with steps disabled', async () => {
   }
 });
 
+it('remap, and a delta that maps what is stored anew', async () => {
+  const integration = 'remapped';
+  await integrate(integration);
+  expect(await tidemark.sync({ integration, mode: 'complete' })).toMatchObject({ outcome: 'succeeded' });
+  const map = (title: string) =>
+    tidemark.apply(
+      `integrations: { ${integration}: { connector: scripted, settings: { source: ${integration} }, streams: { users: { mapping: { title: ${title} } }, groups: {} } } }`,
+    );
+  await map('source.cn');
+  expect(await tidemark.sync({ integration, mode: 'remap' })).toMatchObject({ outcome: 'succeeded' });
+  await recordRun('sync-remap', integration);
+  await map('source.uid');
+  expect(await tidemark.sync({ integration, mode: 'delta' })).toMatchObject({ outcome: 'succeeded' });
+  await recordRun('sync-delta-remaps', integration);
+});
+
 it('run whose source is reached through a task queue of its own', async () => {
   const integration = 'elsewhere';
   const source = new ScriptedSource(integration);

@@ -38,7 +38,7 @@ test('deltas by whenChanged promise less, and say what', () => {
   expect(users({}, { marker: 'whenChanged' })).toMatchObject({ delta: 'partial', misses: [expect.any(String), expect.any(String)] });
 });
 
-test('what decides which objects are read is part of the query', () => {
+test('what decides which objects are read is declared', () => {
   const queries = [
     users(),
     users({ filter: '(objectClass=user)' }),
@@ -46,7 +46,7 @@ test('what decides which objects are read is part of the query', () => {
     users({ scope: 'onelevel' }),
     users({ attributes: ['info'] }),
   ];
-  expect(new Set(queries.map((stream) => JSON.stringify(stream?.query))).size).toBe(queries.length);
+  expect(new Set(queries.map((stream) => JSON.stringify([stream?.query, stream?.attributes]))).size).toBe(queries.length);
 });
 
 test.each([{ unknown: 1 }, { filter: '(objectClass=user' }, { attributes: ['not a name'] }, { scope: 'children' }])(
