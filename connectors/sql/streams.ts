@@ -148,13 +148,15 @@ export function declareStreams(_: SqlSettings, streams: Readonly<Record<string, 
   requireDistinctIds(_, streams);
   return Object.entries(streams).map(([name, stream]) => {
     const misses = missesOf(stream);
+    const { columns, ...query } = stream;
     return {
       name,
       delta: stream.changes === undefined ? 'none' : misses.length > 0 ? 'partial' : 'full',
       misses,
       mapping: {},
       volatile: [],
-      query: JSON.parse(JSON.stringify(stream)) as unknown,
+      attributes: columns,
+      query: JSON.parse(JSON.stringify(query)) as unknown,
     };
   });
 }

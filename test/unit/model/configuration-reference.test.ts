@@ -4,11 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { activeDirectory } from '../../../connectors/active-directory/index.ts';
 import { ldap } from '../../../connectors/ldap/index.ts';
 import { connectorRegistry } from '../../../connectors/registry.ts';
+import { sql } from '../../../connectors/sql/index.ts';
 import { type ConnectorSchemas, loadConfiguration } from '../../../model/config/load.ts';
 import { configurationReference } from '../../../model/config/reference.ts';
 import { exampleConnectors } from '../../support/example-connector.ts';
 
-const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory, ldap]);
+const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory, ldap, sql]);
 const example = readFileSync(fileURLToPath(new URL('../../../examples/tidemark.yaml', import.meta.url)), 'utf8');
 
 describe('the configuration reference', () => {
