@@ -4,6 +4,7 @@ import type { Connector, OpenOptions, Session } from '../connector.ts';
 import { nameOnly } from './check.ts';
 import type { Address, Connect } from './connection.ts';
 import type { Database } from './database.ts';
+import { connectMysql } from './mysql.ts';
 import { connectPostgresql } from './postgresql.ts';
 import { openSession } from './session.ts';
 import { type SqlSettings, type SqlStreamSettings, settingsSchema, streamSettingsSchema } from './settings.ts';
@@ -46,6 +47,7 @@ function driverOf(url: string): { readonly connect: Connect; readonly address: A
     ...(port === '' ? {} : { port: Number(port) }),
   };
   if (protocol === 'postgres:' || protocol === 'postgresql:') return { connect: connectPostgresql, address };
+  if (protocol === 'mysql:' || protocol === 'mariadb:') return { connect: connectMysql, address };
   throw new Error(`no driver for ${protocol}`);
 }
 

@@ -1,5 +1,7 @@
+import { installMariaDb } from './mariadb.ts';
 import { installSamba } from './samba.ts';
 import { installSlapd } from './slapd.ts';
 
 await installSamba();
 await installSlapd();
+await installMariaDb();
