@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exampleKinds } from '../../../cli/example-files.ts';
 import { startCommand, type TestCommand, unreachableIntegration } from './support.ts';
 
 let command: TestCommand;
@@ -138,26 +139,49 @@ describe('help', () => {
 });
 
 describe('init', () => {
+  const write = (file: string, ...args: readonly string[]) => command.run('init', '--config', file, ...args);
+
   it.each([
     [3_000, 'auto, every: 4h, completeEvery: 1d'],
     [60_000, 'delta, every: 1h'],
     [500_000, 'auto, every: 30m'],
-  ])('writes a file that is valid, with a cadence for %i users', async (users, cadence) => {
+  ])('proposes a cadence for %i users', async (users, cadence) => {
     const file = `init-${users}.yaml`;
-    expect((await command.run('init', '--users', String(users), '--config', file)).code).toBe(0);
-    const { stdout, stderr, code } = await command.run('apply', '--dry-run', '--no-secrets', '--config', file);
-    expect(stderr).toBe('');
-    expect(stdout).toContain('create     integration corp-ad');
-    expect(code).toBe(0);
+    expect((await write(file, '--connector', 'active-directory', '--users', String(users))).code).toBe(0);
     expect(await readFile(`${command.directory}/${file}`, 'utf8')).toContain(cadence);
+  });
+
+  it.each(exampleKinds)('writes a file for $connector that is valid', async ({ connector, integration }) => {
+    expect((await write(`${connector}.yaml`, '--connector', connector)).code).toBe(0);
+    const { stdout, stderr, code } = await command.run('apply', '--dry-run', '--no-secrets', '--config', `${connector}.yaml`);
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(stdout).toContain(`create     integration ${integration}`);
+  });
+
+  it('asks at a terminal for the kind of source, and for what is not given', async () => {
+    const lines = ['seven', '2', 'ldaps://asked.example', ''];
+    const { code, stdout } = await command.runAtTerminal(lines, 'init', '--config', 'asked.yaml', '--base-dn', 'dc=given');
+    expect(stdout).toContain('What is to be read?');
+    expect(code).toBe(0);
+    const written = await readFile(`${command.directory}/asked.yaml`, 'utf8');
+    expect(written).toContain('connector: ldap\n');
+    expect(written).toContain('urls: ["ldaps://asked.example"]');
+    expect(written).toContain('bindDn: "cn=tidemark,ou=services,dc=corp,dc=example"');
+    expect(written).toContain('baseDn: "dc=given"');
+  });
+
+  it('does not guess the kind where nobody can be asked', async () => {
+    const { stderr, code } = await write('guessed.yaml');
+    expect(stderr).toContain('Add --connector active-directory|ldap');
+    expect(code).toBe(2);
   });
 
   it('does not overwrite a file unless it is forced to', async () => {
     await command.write('integrations: {}\n', 'mine.yaml');
-    const refused = await command.run('init', '--config', 'mine.yaml');
+    const refused = await write('mine.yaml', '--connector', 'ldap');
     expect(refused.stderr).toContain('--force');
     expect(refused.code).toBe(2);
-    expect((await command.run('init', '--config', 'mine.yaml', '--force')).code).toBe(0);
+    expect((await write('mine.yaml', '--connector', 'ldap', '--force')).code).toBe(0);
   });
 });
 

@@ -32,6 +32,8 @@ export interface TestCommand extends AsyncDisposable {
   readonly store: Store;
   run(...args: readonly string[]): Promise<Ended>;
   start(...args: readonly string[]): RunningCommand;
+  /** The command at a terminal, where somebody types these lines. Both outputs are one. */
+  runAtTerminal(lines: readonly string[], ...args: readonly string[]): Promise<Ended>;
   /** Writes tidemark.yaml, or another file. */
   write(text: string, name?: string): Promise<void>;
   /** The real Temporal CLI against the test run's server. */
@@ -71,6 +73,10 @@ export async function startCommand(extraEnv: NodeJS.ProcessEnv = {}, options: { 
       store,
       start,
       run: (...args) => start(...args).ended,
+      runAtTerminal: (lines, ...args) => {
+        const line = [process.execPath, main, ...args].map((word) => `'${word}'`).join(' ');
+        return startProcess('script', ['-qec', line, '/dev/null'], directory, env, `${lines.join('\n')}\n`).ended;
+      },
       write: (text, name = 'tidemark.yaml') => writeFile(join(directory, name), text),
       temporalCli: (...args) =>
         startProcess(temporal.cli, [...args, '--address', temporal.address, '--namespace', 'default'], directory, env).ended,
@@ -82,8 +88,9 @@ export async function startCommand(extraEnv: NodeJS.ProcessEnv = {}, options: { 
   }
 }
 
-function startProcess(file: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): RunningCommand {
-  const child: ChildProcess = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+function startProcess(file: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv, input?: string): RunningCommand {
+  const child: ChildProcess = spawn(file, args, { cwd, env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+  child.stdin?.end(input);
   const output = { stdout: '', stderr: '' };
   const lines: string[] = [];
   const waiting = new Set<() => void>();

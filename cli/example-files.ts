@@ -1,0 +1,154 @@
+import { TidemarkFailure } from '../model/failure.ts';
+import type { ProposedSchedule } from '../model/schedules.ts';
+
+/** What a configuration file to begin with needs to be told, beside the kind of source. */
+export type ExampleOption = 'url' | 'bindDn' | 'baseDn';
+
+export interface ExampleQuestion {
+  readonly option: ExampleOption;
+  /** What it is, for people. */
+  readonly ask: string;
+  /** Stands in the file unless something else is given. */
+  readonly example: string;
+}
+
+/** A kind of source that `init` writes a file for. */
+export interface ExampleKind {
+  /** The connector. */
+  readonly connector: string;
+  /** What people know the sources by. */
+  readonly title: string;
+  readonly questions: readonly ExampleQuestion[];
+  /** The environment variable that the file reads the secret from. */
+  readonly secret: string;
+  /** The name of the integration. */
+  readonly integration: string;
+  /** The lines from `settings` to `streams`, not indented. */
+  block(answers: Readonly<Record<ExampleOption, string>>): string;
+}
+
+export const exampleKinds: readonly ExampleKind[] = [
+  {
+    connector: 'active-directory',
+    title: 'Active Directory, Samba',
+    integration: 'corp-ad',
+    secret: 'CORP_AD_PASSWORD',
+    questions: [
+      { option: 'url', ask: 'Domain controller', example: 'ldaps://dc1.corp.example' },
+      { option: 'bindDn', ask: 'Account to sign in with', example: 'CN=svc-tidemark,OU=Service,DC=corp,DC=example' },
+      { option: 'baseDn', ask: 'What to read lies at or below', example: 'DC=corp,DC=example' },
+    ],
+    block: ({ url, bindDn, baseDn }) => `settings:
+  # Tried in this order; one run reads from one domain controller.
+  urls: [${quote(url)}]
+  bindDn: ${quote(bindDn)}
+  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
+  bindPassword: { env: CORP_AD_PASSWORD }
+  # What to read lies at or below this.
+  baseDn: ${quote(baseDn)}
+
+# Without this block every stream is synced, with the connector's own filters and mapping.
+# streams:
+#   users:
+#     filter: (&(objectCategory=person)(objectClass=user))
+#     # Objects for which this is not true are out of scope.
+#     include: '!source.sAMAccountName.endsWith("$")'
+#     # Laid over the connector's mapping: an attribute here, and where its value comes from.
+#     mapping: { costCenter: source.extensionAttribute1 }
+#   groups: {}`,
+  },
+  {
+    connector: 'ldap',
+    title: 'OpenLDAP, 389 Directory Server and other LDAP directories',
+    integration: 'corp-ldap',
+    secret: 'CORP_LDAP_PASSWORD',
+    questions: [
+      { option: 'url', ask: 'Directory server', example: 'ldaps://ldap1.corp.example' },
+      { option: 'bindDn', ask: 'Account to sign in with', example: 'cn=tidemark,ou=services,dc=corp,dc=example' },
+      { option: 'baseDn', ask: 'What to read lies at or below', example: 'dc=corp,dc=example' },
+    ],
+    block: ({ url, bindDn, baseDn }) => `settings:
+  # Tried in this order; one run reads from one server.
+  urls: [${quote(url)}]
+  bindDn: ${quote(bindDn)}
+  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
+  bindPassword: { env: CORP_LDAP_PASSWORD }
+  # What to read lies at or below this.
+  baseDn: ${quote(baseDn)}
+  # Where deletions are found: accesslog, or none if the server keeps no log that deltas could read (docs/ldap.md).
+  deletions: accesslog
+
+# Without this block every stream is synced, with the connector's own filters and mapping.
+# streams:
+#   users:
+#     filter: (objectClass=inetOrgPerson)
+#     # Laid over the connector's mapping: an attribute here, and where its value comes from.
+#     mapping: { costCenter: source.departmentNumber }
+#   groups: {}`,
+  },
+];
+
+/** The kind of this name; fails with `InvalidConfiguration` if there is none. */
+export function exampleKind(connector: string): ExampleKind {
+  const kind = exampleKinds.find((candidate) => candidate.connector === connector);
+  if (kind) return kind;
+  throw new TidemarkFailure('InvalidConfiguration', `There is no kind of source "${connector}".`, {
+    remedy: `Name one of ${exampleKinds.map((known) => known.connector).join(', ')}.`,
+  });
+}
+
+export interface ExampleFile {
+  readonly kind: ExampleKind;
+  readonly answers: Readonly<Partial<Record<ExampleOption, string>>>;
+  /** Objects that the cadence is proposed for. */
+  readonly users: number;
+  readonly cadence: readonly ProposedSchedule[];
+}
+
+/** A commented configuration file to begin with. Fails with `InvalidConfiguration` for an answer that this kind does not ask for. */
+export function exampleFile({ kind, answers, users, cadence }: ExampleFile): string {
+  const stray = Object.keys(answers).find((option) => kind.questions.every((question) => question.option !== option));
+  if (stray !== undefined) {
+    throw new TidemarkFailure('InvalidConfiguration', `--${flagOf(stray)} does not go with ${kind.connector}.`, {
+      remedy: `It takes ${kind.questions.map(({ option }) => `--${flagOf(option)}`).join(', ')}.`,
+    });
+  }
+  const defaults = Object.fromEntries(kind.questions.map(({ option, example }) => [option, example])) as Record<ExampleOption, string>;
+  return `# Tidemark's configuration. "tidemark check" asks the source, "tidemark apply" puts it into force.
+integrations:
+  # The name of the integration, as commands and tables show it.
+  ${kind.integration}:
+    connector: ${kind.connector}
+${kind.block({ ...defaults, ...answers }).replaceAll(/^(?=.)/gm, '    ')}
+
+    # Proposed for about ${users} objects. auto reads what changed, and everything when the last complete sync is too old.
+    schedules:
+${cadence.map((schedule) => `      - { ${scheduleText(schedule)} }`).join('\n')}
+
+    steps:
+      cleanup:
+        # Or deactivate: the objects stay, inactive.
+        action: delete
+        # More deletions than this in one run are held for approval; none are up to the floor.
+        limits: { count: 500, percent: 10, floor: 10 }
+`;
+}
+
+/** The option's name on the command line. */
+export function flagOf(option: string): string {
+  return option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function scheduleText({ mode, every, cron, completeEvery }: ProposedSchedule): string {
+  return [
+    `mode: ${mode}`,
+    ...(every === undefined ? [] : [`every: ${every}`]),
+    ...(cron === undefined ? [] : [`cron: ${cron}, timezone: UTC`]),
+    ...(completeEvery === undefined ? [] : [`completeEvery: ${completeEvery}`]),
+  ].join(', ');
+}
+
+/** YAML's double-quoted style takes every JSON string. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
