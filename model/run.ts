@@ -213,3 +213,10 @@ export interface Staged {
   /** What the source says has changed since the stored marker is staged beside the listing: drift can be told. */
   readonly compared: boolean;
 }
+
+/** The streams of a run that were read as a whole: completely, or by a delta that the source could give as a sealed listing only. What is stored and was not listed is absent. */
+export function listedStreams(plan: Pick<RunPlan, 'streams'>, staged: readonly Staged[]): readonly string[] {
+  return plan.streams
+    .filter(({ stream, mode }) => mode === 'complete' || staged.some((part) => part.stream === stream && part.sealed))
+    .map(({ stream }) => stream);
+}

@@ -9,7 +9,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { nameRequest } from '../model/requests.ts';
-import type { RunPlan, RunSummary, Staged, StepRecord, SyncRequest } from '../model/run.ts';
+import { listedStreams, type RunPlan, type RunSummary, type Staged, type StepRecord, type SyncRequest } from '../model/run.ts';
 import { syncWorkflowId } from '../model/workflow-ids.ts';
 import { sourceActivities, storeActivities } from './activities.ts';
 import { describeFailure, failWith, rootOf } from './failures.ts';
@@ -104,7 +104,7 @@ class Run {
     this.#plan = plan;
     for (const [name, reason] of Object.entries(plan.skipped)) this.steps[name] = { durationMs: 0, skipped: reason };
     const staged = plan.approval ? await this.#readHeld(plan, source) : await this.#read(plan, source);
-    if (staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete' && plan.steps.query)) {
+    if (staged.some((part) => part.news > 0) || (plan.steps.query && listedStreams(plan, staged).length > 0)) {
       await this.#apply(plan, staged);
     }
     const summary = await this.#timed(
@@ -151,7 +151,7 @@ class Run {
       ]),
     );
     if (reads.length === 0) return staged;
-    const inDoubt = plan.retries || staged.some((part) => part.news > 0) || plan.streams.some((stream) => stream.mode === 'complete');
+    const inDoubt = plan.retries || staged.some((part) => part.news > 0) || listedStreams(plan, staged).length > 0;
     if (!inDoubt) return staged;
     const reread = await this.#timed('reread', 'read again by id what is in doubt', (summary) =>
       source.reread.executeWithOptions({ summary }, [{ plan, staged }]),

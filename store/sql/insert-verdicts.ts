@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { RunPlan, Staged } from '../../model/run.ts';
+import { listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
 import type { StepAttempt } from '../fence.ts';
 import { mappingTokens, stagedTokens } from './staging.ts';
 
@@ -21,6 +21,7 @@ export async function insertVerdicts(
   attempt: StepAttempt,
   { plan, staged, mappingToken, action }: VerdictParameters,
 ): Promise<number> {
+  const listed = listedStreams(plan, staged);
   const mappingVersions = Object.fromEntries(plan.streams.map((stream) => [stream.stream, stream.mappingVersion]));
   const { rowCount } = await client.query(
     `with winner as (
@@ -70,7 +71,7 @@ export async function insertVerdicts(
       JSON.stringify(mappingVersions),
       action,
       plan.steps.lookup,
-      plan.approval ? [] : plan.streams.filter((stream) => stream.mode === 'delta').map((stream) => stream.stream),
+      plan.approval ? [] : plan.streams.map(({ stream }) => stream).filter((stream) => !listed.includes(stream)),
     ],
   );
   return rowCount ?? 0;

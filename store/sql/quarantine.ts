@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { RunPlan, Staged } from '../../model/run.ts';
+import { listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
 import { stagedTokens } from './staging.ts';
 import type { StagedRows } from './upsert-batch.ts';
 
@@ -10,7 +10,6 @@ import type { StagedRows } from './upsert-batch.ts';
 export async function applyQuarantine(client: pg.ClientBase, rows: StagedRows): Promise<void> {
   const { plan } = rows;
   await recordQuarantined(client, rows, null);
-  const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
   await client.query(
     `delete from tidemark.quarantine q
       where q.integration_id = $3
@@ -20,7 +19,7 @@ export async function applyQuarantine(client: pg.ClientBase, rows: StagedRows): 
              or q.stream = any($5))
         and not exists (select 1 from tidemark.staged_verdict v
                          where v.run_id = $1 and v.token = $2 and v.stream = q.stream and v.source_id = q.source_id and v.verdict = 'quarantined')`,
-    [plan.claim.runId, rows.verdictToken, plan.claim.integration, stagedTokens(rows.staged), complete],
+    [plan.claim.runId, rows.verdictToken, plan.claim.integration, stagedTokens(rows.staged), listedStreams(plan, rows.staged)],
   );
 }
 

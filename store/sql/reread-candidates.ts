@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { RunPlan, Staged } from '../../model/run.ts';
+import { listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
 import { stagedTokens } from './staging.ts';
 
 /** Ids of one stream to read again, with why: `absent` from a sealed listing, `unmatched` by a delta's filter, `referrer` of an object that has arrived. */
@@ -12,7 +12,7 @@ export interface RereadCandidates {
 
 /**
  * Finds what must be read again by id before it is believed.
- * - Complete streams: stored and not listed. `action` decides whether objects that cleanup deactivated are candidates.
+ * - Streams that were listed: stored and not listed. `action` decides whether objects that cleanup deactivated are candidates.
  * - Delta streams: changed, known, and not returned by the filtered read.
  * - Referrers: an object that arrives (new, restored, or gone and returned) may be the target of links that a source changes without
  *   telling: Active Directory drops memberships of a deleted user and does not touch the group's uSNChanged. So may one that arrived with an
@@ -25,9 +25,9 @@ export async function rereadCandidates(
   action: 'delete' | 'deactivate',
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
-  const complete = plan.streams.filter((stream) => stream.mode === 'complete').map((stream) => stream.stream);
+  const listed = listedStreams(plan, staged);
   const absent =
-    complete.length === 0
+    listed.length === 0
       ? nothing
       : await client.query<Row>(
           `select o.stream, o.source_id
@@ -35,10 +35,10 @@ export async function rereadCandidates(
       where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
         and not exists (select 1 from tidemark.staged_item s
                          where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
-          [...parameters, complete, action],
+          [...parameters, listed, action],
         );
   const unmatched =
-    complete.length === plan.streams.length
+    listed.length === plan.streams.length
       ? nothing
       : await client.query<Row>(
           `select w.stream, w.source_id

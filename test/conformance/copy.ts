@@ -27,6 +27,7 @@ export function createCopy(trial: Trial): Copy {
   async function run(mode: 'complete' | 'delta', during?: During): Promise<void> {
     const { server, next } = await begin(mode);
     const news = new Map<string, ReadonlyMap<string, News>>();
+    const listed = new Set<string>();
     for (const stream of streams.keys()) {
       await using session = await trial.open({ server });
       const upTo = next.get(stream) as Marker;
@@ -34,10 +35,13 @@ export function createCopy(trial: Trial): Copy {
       const since = mode === 'delta' ? markers?.get(stream) : undefined;
       const read = since === undefined ? session.readAll(stream, upTo) : session.readChanges(stream, since, upTo);
       const end = await readToEnd(read, intake, stream === source.stream ? during : undefined);
-      if (since === undefined) demandSeal(end, session, intake, stream);
+      if (since === undefined || end.covers === 'listing') {
+        demandSeal(end, session, intake, stream);
+        listed.add(stream);
+      }
       news.set(stream, intake.news);
     }
-    const doubtful = doubtfulIds(mode, news);
+    const doubtful = doubtfulIds(listed, news);
     const referrers = referrersOfArrivals(news);
     for (const [stream, objects] of streams) apply(objects, news.get(stream) as ReadonlyMap<string, News>);
     await using session = await trial.open({ server });
@@ -65,12 +69,12 @@ export function createCopy(trial: Trial): Copy {
     return { server: session.server, next };
   }
 
-  /** What must be read by id before it is believed: known objects that a complete read did not give, or that changed and match no more. */
-  function doubtfulIds(mode: 'complete' | 'delta', news: ReadonlyMap<string, ReadonlyMap<string, News>>): ReadonlyMap<string, string[]> {
+  /** What must be read by id before it is believed: known objects that a sealed listing did not give, or that changed and match no more. */
+  function doubtfulIds(listed: ReadonlySet<string>, news: ReadonlyMap<string, ReadonlyMap<string, News>>): ReadonlyMap<string, string[]> {
     return new Map(
       [...streams].map(([stream, objects]) => {
         const told = (id: string) => news.get(stream)?.get(id)?.kind;
-        return [stream, [...objects.keys()].filter((id) => told(id) === 'unmatched' || (mode === 'complete' && told(id) === undefined))];
+        return [stream, [...objects.keys()].filter((id) => told(id) === 'unmatched' || (listed.has(stream) && told(id) === undefined))];
       }),
     );
   }

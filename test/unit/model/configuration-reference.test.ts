@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { activeDirectory } from '../../../connectors/active-directory/index.ts';
+import { flatFile } from '../../../connectors/flat-file/index.ts';
 import { ldap } from '../../../connectors/ldap/index.ts';
 import { connectorRegistry } from '../../../connectors/registry.ts';
 import { sql } from '../../../connectors/sql/index.ts';
@@ -9,7 +10,7 @@ import { type ConnectorSchemas, loadConfiguration } from '../../../model/config/
 import { configurationReference } from '../../../model/config/reference.ts';
 import { exampleConnectors } from '../../support/example-connector.ts';
 
-const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory, ldap, sql]);
+const connectors: ReadonlyMap<string, ConnectorSchemas> = connectorRegistry([activeDirectory, ldap, flatFile, sql]);
 const example = readFileSync(fileURLToPath(new URL('../../../examples/tidemark.yaml', import.meta.url)), 'utf8');
 
 describe('the configuration reference', () => {

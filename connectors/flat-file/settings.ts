@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { durationMs } from '../../model/config/duration.ts';
+import { isEncoding } from './text.ts';
+
+/** `settings` of a `flat-file` integration. */
+export const settingsSchema = z.strictObject({
+  folder: z.string().min(1).describe('Folder that the files lie in, on the machine of every worker that reads them.'),
+});
+
+export type FlatFileSettings = z.output<typeof settingsSchema>;
+
+export const formats = ['csv', 'tsv', 'jsonl', 'ldif'] as const;
+export type Format = (typeof formats)[number];
+
+const column = z.string().min(1);
+
+/** One file, or those that a star stands for. */
+const fileName = z
+  .string()
+  .regex(/^[^*/\\]*\*?[^*/\\]*$/, { error: 'not the name of a file, with at most one * in it' })
+  .min(1);
+
+const proof = z
+  .strictObject({
+    manifest: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Ending of the file that is delivered after each file and proves it: people.csv with .done is proven by people.csv.done, JSON with sha256, rows or both. Without it files are proven by the rules below.',
+      ),
+    settle: durationMs
+      .prefault('2s')
+      .describe('Without a manifest: a file that was written to more recently is looked at again after this long, and must be the same.'),
+    maxShrinkPercent: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(20)
+      .describe('A delta refuses a file that has more than 10 lines and more than this part fewer than the one before it.'),
+    minimumRows: z.int().min(0).default(0).describe('Files with fewer rows together are refused, in complete syncs too.'),
+  })
+  .prefault({})
+  .describe('What proves that a file is whole. Nothing is believed absent without it.');
+
+const link = z
+  .strictObject({
+    column: column.describe('Column with the keys of the objects that are meant.'),
+    separator: z.string().min(1).optional().describe('What stands between several keys in one cell. Default: there is one key in a cell.'),
+    idPrefix: z.string().default('').describe('idPrefix of the stream that the keys are of.'),
+  })
+  .describe('One kind of link.');
+
+/** What a stream's block may hold beside `include` and `mapping`. */
+export const streamSettingsSchema = z.strictObject({
+  files: z
+    .array(fileName)
+    .min(1)
+    .describe(
+      'Names of the files that together hold everybody, each time anew. A name with a * stands for one file: of those that fit, the one whose name sorts last.',
+    ),
+  format: z.enum(formats).optional().describe("csv, tsv, jsonl or ldif. Default: by the name's ending, before .gz."),
+  encoding: z
+    .string()
+    .refine(isEncoding, {
+      error: 'not an encoding that can be read',
+      params: { remedy: 'Name one of the WHATWG encodings, such as utf-8, utf-16le, windows-1252 or iso-8859-15.' },
+    })
+    .default('utf-8')
+    .describe('What the files are written in, by its WHATWG name. Default: utf-8. Bytes that do not fit are refused.'),
+  delimiter: z.string().min(1).optional().describe('csv, tsv: what stands between cells. Default: a comma, or a tab.'),
+  quote: z
+    .string()
+    .max(1)
+    .default('"')
+    .describe('csv, tsv: the character around cells that hold a delimiter or line feed; doubled within. Empty: none.'),
+  header: z
+    .array(column)
+    .min(1)
+    .optional()
+    .describe('csv, tsv: names of the columns, if the files have no header. Default: the first row has them.'),
+  key: column.describe('Column with the key that an object has for ever; it is its id. Unique in all streams of the integration.'),
+  idPrefix: z
+    .string()
+    .default('')
+    .describe('Put before the keys, where keys of two streams could be the same. Links to this stream name it too. Default: nothing.'),
+  lookup: column.optional().describe('Column with what people call the object by: its key for tidemark explain.'),
+  attributes: z.array(column).default([]).describe('More columns to read. What mapping and include read is read anyway. Default: none.'),
+  types: z
+    .record(column, z.enum(['text', 'integer', 'number', 'boolean', 'list']))
+    .default({})
+    .describe('What cells of a column hold. Default: texts as they stand, and what JSON says.'),
+  listSeparator: z.string().min(1).default(';').describe('What stands between the values in a cell of type list.'),
+  noValue: z.array(z.string()).default([]).describe('Texts that stand for no value, such as NULL. An empty cell has none anyway.'),
+  links: z.record(z.string().min(1), link).default({}).describe('Kinds of links (manager, member, owner ...), each with its column.'),
+  proof,
+});
+
+export type FlatFileStreamSettings = z.output<typeof streamSettingsSchema>;
