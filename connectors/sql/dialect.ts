@@ -1,5 +1,5 @@
 import type { Cell, Column } from './columns.ts';
-import type { Answer, Parameter, Statement } from './database.ts';
+import type { Answer, Parameter } from './database.ts';
 
 export type DialectName = 'postgresql' | 'mysql' | 'h2' | 'sqlserver' | 'oracle' | 'standard';
 
@@ -26,7 +26,7 @@ export interface Dialect {
   /** What makes the database this one in this state; `undefined` if it can not tell. */
   identify?(ask: (text: string) => Promise<Answer>): Promise<string | undefined>;
   /** Asks for a text that another table under the same name does not have, nor the same one after it was emptied as a whole. */
-  generation?(parts: readonly string[]): Statement;
+  generation?(parts: readonly string[], bind: (text: string) => string): string;
 }
 
 const doubleQuoted = (identifier: string): string => `"${identifier.replaceAll('"', '""')}"`;
@@ -66,10 +66,9 @@ const postgresql: Dialect = {
       (select oid from pg_database where datname = current_database())::text`;
     return single(await ask(text)) ?? undefined;
   },
-  generation: (parts) => ({
-    text: `select c.oid::text || '/' || coalesce(pg_relation_filenode(c.oid), 0)::text from pg_class c where c.oid = to_regclass($1)`,
-    parameters: [{ value: parts.map(doubleQuoted).join('.'), kind: 'text' }],
-  }),
+  generation: (parts, bind) =>
+    `select c.oid::text || '/' || coalesce(pg_relation_filenode(c.oid), 0)::text
+       from pg_class c where c.oid = to_regclass(${bind(parts.map(doubleQuoted).join('.'))})`,
 };
 
 const mysql: Dialect = {
@@ -116,10 +115,12 @@ const mysql: Dialect = {
       ['hostname', 'port', 'datadir', 'server_id'].map((name) => variables.get(name)).join(':');
     return `${server}/${single(await ask('select database()'))}`;
   },
-  generation: (parts) => ({
-    text: `select cast(create_time as char) from information_schema.tables where table_name = ? and table_schema = ${parts.length > 1 ? '?' : 'database()'}`,
-    parameters: [parts.at(-1) ?? '', ...parts.slice(0, -1)].map((value) => ({ value, kind: 'text' })),
-  }),
+  generation: ([...parts], bind) => {
+    const table = parts.pop() ?? '';
+    const [schema] = parts;
+    return `select cast(create_time as char) from information_schema.tables
+      where table_name = ${bind(table)} and table_schema = ${schema === undefined ? 'database()' : bind(schema)}`;
+  },
 };
 
 const h2: Dialect = { ...standard, name: 'h2', product: 'H2' };

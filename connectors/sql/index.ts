@@ -4,6 +4,7 @@ import type { Connector, OpenOptions, Session } from '../connector.ts';
 import { nameOnly } from './check.ts';
 import type { Address, Connect } from './connection.ts';
 import type { Database } from './database.ts';
+import { jdbcConnect } from './jdbc.ts';
 import { connectMysql } from './mysql.ts';
 import { connectPostgresql } from './postgresql.ts';
 import { openSession } from './session.ts';
@@ -19,6 +20,8 @@ export const sql: Connector<SqlSettings, SqlStreamSettings> = {
   streams: declareStreams,
   open,
 };
+
+const connectJdbc = jdbcConnect();
 
 async function open(options: OpenOptions<SqlSettings, SqlStreamSettings>): Promise<Session> {
   const { settings, signal, pace } = options;
@@ -40,15 +43,14 @@ async function open(options: OpenOptions<SqlSettings, SqlStreamSettings>): Promi
 }
 
 function driverOf(url: string): { readonly connect: Connect; readonly address: Address } {
+  if (url.startsWith('jdbc:')) return { connect: connectJdbc, address: { host: '', database: '' } };
   const { protocol, hostname, port, pathname } = new URL(url);
   const address = {
     host: hostname.replace(/^\[|\]$/g, ''),
     database: decodeURIComponent(pathname.slice(1)),
     ...(port === '' ? {} : { port: Number(port) }),
   };
-  if (protocol === 'postgres:' || protocol === 'postgresql:') return { connect: connectPostgresql, address };
-  if (protocol === 'mysql:' || protocol === 'mariadb:') return { connect: connectMysql, address };
-  throw new Error(`no driver for ${protocol}`);
+  return { connect: protocol.startsWith('postgres') ? connectPostgresql : connectMysql, address };
 }
 
 /** What the database says it is; its name, where it does not say or the account may not ask. */

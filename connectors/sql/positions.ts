@@ -5,7 +5,7 @@ import { type Column, fits } from './columns.ts';
 import type { Database } from './database.ts';
 import { single } from './dialect.ts';
 import { type StreamShape, type TrackerShape, tableParts } from './shape.ts';
-import { type Builder, qualified } from './statement.ts';
+import { type Builder, qualified, statementOf } from './statement.ts';
 import type { Tracker } from './streams.ts';
 import { compareReadings, lowestReadingSince, readingMs, wallClockAt } from './wall-clock.ts';
 
@@ -109,8 +109,11 @@ async function lowestActive(database: Database): Promise<string> {
 async function generationOf(database: Database, { tracker }: TrackerShape): Promise<string | undefined> {
   const { dialect } = database;
   if (dialect.generation === undefined || !('table' in tracker.relation)) return undefined;
-  const statement = dialect.generation(tableParts(dialect, tracker.relation.table));
-  return single(await database.ask(statement, `the table of ${tracker.name}`)) ?? undefined;
+  const builder = statementOf(dialect);
+  const text = dialect.generation(tableParts(dialect, tracker.relation.table), (value) =>
+    builder.bind(value, { kind: 'text', type: 'text' }),
+  );
+  return single(await database.ask(builder.build(text), `the table of ${tracker.name}`)) ?? undefined;
 }
 
 /** Whether changes since a marker can be read without loss, as far as the declaration promises it. */

@@ -44,7 +44,9 @@ const order = {
 
 const keeps = durationMs
   .optional()
-  .describe('How long entries of that table are kept. Markers that are older are not believed. Default: for ever.');
+  .describe(
+    'How long entries of that table, or rows that are marked as deleted, are kept. Markers that are older are not believed. Default: for ever.',
+  );
 
 interface Ordered {
   readonly by: 'timestamp' | 'version' | 'xmin' | 'rowversion';

@@ -29,10 +29,12 @@ export function behind(builder: Builder, columns: readonly Column[], values: rea
   const bind = (index: number): string => builder.bind(values[index] ?? '', columns[index] as Column);
   if (columns.length === 1) return `${names[0]} > ${bind(0)}`;
   if (builder.dialect.comparesRows) return `(${names.join(', ')}) > (${columns.map((_, index) => bind(index)).join(', ')})`;
+  // Parameters are numbered in the order of the text.
+  const first = `${names[0]} >= ${bind(0)}`;
   const steps = columns.map((_, index) =>
     [...names.slice(0, index).map((name, earlier) => `${name} = ${bind(earlier)}`), `${names[index]} > ${bind(index)}`].join(' and '),
   );
-  return `${names[0]} >= ${bind(0)} and (${steps.map((step) => `(${step})`).join(' or ')})`;
+  return `${first} and (${steps.map((step) => `(${step})`).join(' or ')})`;
 }
 
 /** The condition that the columns hold one of these keys. */

@@ -1,3 +1,4 @@
+import { installJdbc } from './jdbc.ts';
 import { installMariaDb } from './mariadb.ts';
 import { installSamba } from './samba.ts';
 import { installSlapd } from './slapd.ts';
@@ -5,3 +6,4 @@ import { installSlapd } from './slapd.ts';
 await installSamba();
 await installSlapd();
 await installMariaDb();
+await installJdbc();
