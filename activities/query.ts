@@ -3,7 +3,7 @@ import { TidemarkFailure } from '../model/failure.ts';
 import type { Marker } from '../model/marker.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import type { StepAttempt } from '../store/fence.ts';
-import { dropEarlierAttempts } from '../store/sql/staging.ts';
+import { beginStaging } from '../store/sql/staging.ts';
 import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -37,7 +37,7 @@ export function query(deps: Dependencies) {
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
       if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
       const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
-      await dropEarlierAttempts(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
+      await beginStaging(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
       const writer = stagingWriter({
         pool: deps.store.pool,
         attempt,

@@ -2,7 +2,7 @@ import type { Item } from '../model/item.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { takeUpHeld } from '../store/sql/decide-held.ts';
-import { dropEarlierAttempts } from '../store/sql/staging.ts';
+import { beginStaging } from '../store/sql/staging.ts';
 import { type RereadNews, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
@@ -29,7 +29,7 @@ export function readHeld(deps: Dependencies) {
       const attempt = await attemptOf(deps, claim, 'read-held');
       const ids = await fenced(pool, attempt, 'exclusive', (client) => takeUpHeld(client, runId, approval.digest));
       if (ids.length === 0) return [];
-      await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);
+      await beginStaging(pool, attempt, ['staged_item', 'staged_link']);
       await using session = await openSource(deps, { integration, config, streams: [stream.stream], signal, waiting, server });
       const writer = stagingWriter({
         pool,

@@ -2,7 +2,7 @@ import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { askForRetry } from '../store/sql/quarantine.ts';
 import { type StagedPage, stageStored } from '../store/sql/stage-stored.ts';
-import { dropEarlierAttempts } from '../store/sql/staging.ts';
+import { beginStaging } from '../store/sql/staging.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
 import { attemptOf, step } from './step.ts';
@@ -26,7 +26,7 @@ export function remap(deps: Dependencies) {
       const { pool } = deps.store;
       const { integration } = plan.claim;
       const attempt = await attemptOf(deps, plan.claim, `remap/${stream}`);
-      await dropEarlierAttempts(pool, attempt, ['staged_item']);
+      await beginStaging(pool, attempt, ['staged_item']);
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream) as StreamPlan;
       let staged = 0;
       let page: StagedPage = { rows: pageSize, last: null };

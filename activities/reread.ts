@@ -7,7 +7,7 @@ import { countActive } from '../store/sql/count-active.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
 import { takeRetries } from '../store/sql/quarantine.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
-import { analyzeStaging, dropEarlierAttempts, verifyStaged } from '../store/sql/staging.ts';
+import { analyzeStaging, beginStaging, countStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -35,7 +35,7 @@ export function reread(deps: Dependencies) {
       const { integration } = plan.claim;
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'reread');
-      await verifyStaged(pool, plan, staged);
+      await countStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
       const found = await fenced(pool, attempt, 'shared', async (client) => {
         const candidates = await rereadCandidates(client, plan, staged, config.steps.cleanup.action);
@@ -49,7 +49,7 @@ export function reread(deps: Dependencies) {
         ({ absent, unmatched, referrers, retries }) => absent.length + unmatched.length + referrers.length + retries.length > 0,
       );
       if (open.length === 0) return [];
-      await dropEarlierAttempts(pool, attempt, ['staged_item', 'staged_link']);
+      await beginStaging(pool, attempt, ['staged_item', 'staged_link']);
       await using session = await openSource(deps, {
         integration,
         config,

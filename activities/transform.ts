@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { SourceAttributes } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
-import { dropEarlierAttempts, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
+import { beginStaging, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
 import { copyMappings, mappingRow } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -29,7 +29,7 @@ export function transform(deps: Dependencies) {
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'transform');
       await verifyStaged(pool, plan, staged);
-      await dropEarlierAttempts(pool, attempt, ['staged_mapping']);
+      await beginStaging(pool, attempt, ['staged_mapping']);
       const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
       let objects = 0;
       await eachAhead(

@@ -38,7 +38,8 @@ export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, is
 
 /**
  * A transaction that writes only while the attempt holds. `exclusive` orders it after every other writer of the integration; `shared`
- * lets the attempts that stage several streams write side by side.
+ * lets the attempts that stage several streams write side by side, and does not wait for the disk: a crash that takes its commit takes
+ * staging too, so that the run begins again, and a later commit that did wait has this one before it in the log.
  */
 export function fenced<T>(
   pool: pg.Pool,
@@ -49,7 +50,7 @@ export function fenced<T>(
   return inTransaction(pool, attempt.token, async (client) => {
     const { claim } = attempt;
     const { rows } = await client.query(
-      `select 1 from tidemark.integration
+      `select ${lock === 'exclusive' ? '1' : `set_config('synchronous_commit', 'off', true)`} from tidemark.integration
         where id = $1 and run_epoch = $2 and claimed_by = $3 and step_tokens ->> $4 = $5
         for ${lock === 'exclusive' ? 'no key update' : 'share'}`,
       [claim.integration, claim.epoch, claim.temporalRunId, attempt.step, attempt.token],

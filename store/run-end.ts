@@ -18,7 +18,7 @@ import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
 import { settleRetries } from './sql/quarantine.ts';
 import { readDrift } from './sql/read-drift.ts';
-import { dropStaging, verifyStaged } from './sql/staging.ts';
+import { clearStaging, dropStaging, verifyStaged } from './sql/staging.ts';
 
 export interface CommitParameters {
   readonly plan: RunPlan;
@@ -51,10 +51,11 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     );
     await settleRetries(client, integration, runId);
     if (!plan.dryRun) await settleArrivals(client, integration);
-    await dropStaging(client, [runId]);
+    await client.query(`delete from tidemark.run_count where run_id = $1`, [runId]);
     await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);
     await releaseClaim(client, integration, runId);
+    await clearStaging(client, runId, staged);
   });
 }
 
@@ -176,9 +177,7 @@ export async function streamTotals(
 ): Promise<Readonly<Record<string, StreamTotals>>> {
   const { runId } = plan.claim;
   const { rows: changes } = await client.query<{ stream: string; kind: string; count: string }>(
-    `select o.stream, c.kind, count(distinct c.object_id) as count
-       from tidemark.change c cross join lateral (select s.stream from tidemark.object s where s.id = c.object_id offset 0) o
-      where c.run_id = $1 and c.link is null group by o.stream, c.kind`,
+    `select stream, kind, sum(changes) as count from tidemark.run_count where run_id = $1 and stream is not null group by stream, kind`,
     [runId],
   );
   const { rows: held } = await client.query<{ stream: string; count: string }>(
@@ -223,8 +222,8 @@ export async function streamTotals(
 /** What the run has done to links. */
 export async function linkTotals(client: pg.ClientBase, claim: Claim): Promise<LinkTotals> {
   const { rows } = await client.query<{ added: string; removed: string; held: string; unresolved: string }>(
-    `select (select count(*) from tidemark.change where run_id = $1 and kind = 'link-added') as added,
-            (select count(*) from tidemark.change where run_id = $1 and kind = 'link-removed') as removed,
+    `select (select coalesce(sum(changes), 0) from tidemark.run_count where run_id = $1 and kind = 'link-added') as added,
+            (select coalesce(sum(changes), 0) from tidemark.run_count where run_id = $1 and kind = 'link-removed') as removed,
             (select count(*) from tidemark.held_deletion where last_run_id = $1 and link is not null) as held,
             (select count(*) from tidemark.unresolved_link where integration_id = $2) as unresolved`,
     [claim.runId, claim.integration],

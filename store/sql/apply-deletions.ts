@@ -52,7 +52,7 @@ export async function applyDeletions(
 ): Promise<number> {
   const { rowCount } = await client.query(
     `with doomed as materialized (
-       select o.id, o.source_id, v.verdict, o.attributes, v.seq
+       select o.id, o.source_id, v.stream, v.verdict, o.attributes, v.seq
          from tidemark.staged_verdict v
          cross join lateral (select s.* from tidemark.object s where s.id = v.object_id offset 0) o
         where v.run_id = $1 and v.token = $2 and v.verdict in ('gone', 'absent', 'out-of-scope') and not $5::jsonb ? v.stream
@@ -88,9 +88,14 @@ export async function applyDeletions(
      ), released as (
        delete from tidemark.held_deletion h
         where h.integration_id = $3 and (h.object_id = any(array(select d.id from doomed d)) or h.target_id = any(array(select d.id from doomed d)))
+     ), counted as (
+       insert into tidemark.run_count (run_id, stream, kind, changes)
+       select $1::bigint, d.stream, case when $4 = 'delete' then 'deleted' else 'deactivated' end, count(*) from doomed d group by d.stream
+        union all
+       select $1, null, 'link-removed', count(*) from cut having count(*) > 0
      ), cut_changes as (
        insert into tidemark.change (run_id, object_id, kind, link, target_id)
-       select distinct $1::bigint, c.from_id, 'link-removed', c.kind, c.to_id from cut c
+       select $1::bigint, c.from_id, 'link-removed', c.kind, c.to_id from cut c
      )
      insert into tidemark.change (run_id, object_id, kind, before, after)
      select $1, d.id, case when $4 = 'delete' then 'deleted' else 'deactivated' end,

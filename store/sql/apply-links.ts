@@ -3,30 +3,40 @@ import { stagedTokens } from './staging.ts';
 import type { LinkPhase, StagedRows } from './upsert-batch.ts';
 
 /**
- * Looks up stored rows by their keys, one by one (`lateral ... offset 0` keeps the planner to that): what a batch costs then does not depend
- * on how much is stored.
+ * Stored rows are looked up by lists of keys (`= any(array(...))`): the index is passed once for a batch, in the order of the keys, and what a
+ * batch costs does not depend on how much is stored.
  */
 const referrers = `
-  referrer as materialized (
-    select o.id, o.stream, v.seq, v.members, i.link_kinds, i.links_hash
+  listed as materialized (
+    select v.seq, v.stream, v.source_id, v.members
       from tidemark.staged_verdict v
-      join tidemark.staged_item i on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq > $5 and i.seq <= $6
-      cross join lateral (
-        select s.id, s.stream from tidemark.object s
-         where s.integration_id = $4 and s.source_id = v.source_id and s.stream = v.stream and s.deleted_at is null offset 0) o
      where v.run_id = $1 and v.token = $3 and v.links and (v.members or not $7) and v.seq > $5 and v.seq <= $6
+  ), referrer as materialized (
+    select o.id, o.stream, v.seq, v.members, i.link_kinds, i.links_hash
+      from listed v
+      join tidemark.staged_item i
+        on i.run_id = $1 and i.token = any($2) and i.seq = v.seq and i.seq = any(array(select w.seq from listed w))
+      join (select s.id, s.stream, s.source_id from tidemark.object s
+             where s.integration_id = $4 and s.source_id = any(array(select w.source_id from listed w)) and s.deleted_at is null offset 0) o
+        on o.source_id = v.source_id and o.stream = v.stream
+  ), named as materialized (
+    select r.id as from_id, l.kind, l.target
+      from referrer r
+      join tidemark.staged_link l
+        on l.run_id = $1 and l.token = any($2) and l.seq = r.seq and l.seq = any(array(select w.seq from listed w)) and (l.kind = 'member') = $7
   ), desired as materialized (
-    select r.id as from_id, l.kind, l.target, t.id as to_id
-      from referrer r
-      join tidemark.staged_link l on l.run_id = $1 and l.token = any($2) and l.seq = r.seq and l.seq > $5 and l.seq <= $6 and (l.kind = 'member') = $7
-      left join lateral (
-        select s.id from tidemark.object s
-         where s.integration_id = $4 and s.source_id = l.target and s.deleted_at is null and s.deactivated_at is null offset 0) t on true
+    select n.from_id, n.kind, n.target, t.id as to_id
+      from named n
+      left join (
+        select s.id, s.source_id from tidemark.object s
+         where s.integration_id = $4 and s.source_id = any(array(select w.target from named w))
+           and s.deleted_at is null and s.deactivated_at is null offset 0) t on t.source_id = n.target
   ), stored as materialized (
-    select l.ctid as place, l.from_id, l.kind, l.to_id, r.stream
-      from referrer r
-      cross join lateral (
-        select s.ctid, s.* from tidemark.link s where s.from_id = r.id and s.kind = any(r.link_kinds) and (s.kind = 'member') = $7 offset 0) l
+    select l.from_id, l.kind, l.to_id, r.stream
+      from (select s.from_id, s.kind, s.to_id from tidemark.link s
+             where s.from_id = any(array(select w.id from referrer w))
+               and s.kind = any(array(select k.kind from (select distinct w.link_kinds from referrer w) d, unnest(d.link_kinds) k (kind) where (k.kind = 'member') = $7)) offset 0) l
+      join referrer r on r.id = l.from_id and l.kind = any(r.link_kinds)
   ), surplus as materialized (
     select s.* from stored s
      where not exists (select 1 from desired d where d.from_id = s.from_id and d.kind = s.kind and d.to_id = s.to_id)
@@ -69,7 +79,12 @@ export async function applyLinks(
          left join tidemark.decided_deletion a
            on $10 and a.run_id = $1 and a.object_id = s.from_id and a.link = s.kind and a.target_id = s.to_id
      ), removed as (
-       delete from tidemark.link l where l.ctid = any(array(select s.place from judged s where s.hold is null))
+       delete from tidemark.link l
+        where l.ctid = any(array(
+          select f.place from judged s
+           cross join lateral (
+             select k.ctid as place from tidemark.link k where k.from_id = s.from_id and k.kind = s.kind and k.to_id = s.to_id offset 0) f
+           where s.hold is null))
        returning l.from_id, l.kind, l.to_id
      ), added as (
        insert into tidemark.link (from_id, kind, to_id)
@@ -93,15 +108,27 @@ export async function applyLinks(
      ), released as (
        delete from tidemark.held_deletion h using judged s
         where h.object_id = any(array(select f.from_id from judged f)) and h.object_id = s.from_id and h.link = s.kind and h.target_id = s.to_id and s.hold is null
-     ), finished as (
+     ), finished as materialized (
        select r.id, r.links_hash,
               $9 and not exists (select 1 from judged s where s.from_id = r.id and s.hold is not null) as whole
          from referrer r where r.members = $7
+     ), hashed_before as materialized (
+       select s.object_id, s.links_hash from tidemark.links_state s where s.object_id = any(array(select f.id from finished f))
+     ), rehashed as (
+       update tidemark.links_state s set links_hash = f.links_hash
+         from finished f
+        where f.whole and s.object_id = f.id and s.links_hash <> f.links_hash and s.object_id = any(array(select b.object_id from hashed_before b))
      ), hashed as (
-       insert into tidemark.links_state (object_id, links_hash) select f.id, f.links_hash from finished f where f.whole order by f.id
-       on conflict (object_id) do update set links_hash = excluded.links_hash
+       insert into tidemark.links_state (object_id, links_hash)
+       select f.id, f.links_hash from finished f
+        where f.whole and not exists (select 1 from hashed_before b where b.object_id = f.id) order by f.id
      ), unhashed as (
        delete from tidemark.links_state s where s.object_id = any(array(select f.id from finished f where not f.whole))
+     ), counted as (
+       insert into tidemark.run_count (run_id, kind, changes)
+       select $1::bigint, c.kind, c.changes
+         from (select 'link-added' as kind, count(*) as changes from added union all select 'link-removed', count(*) from removed) c
+        where c.changes > 0
      )
      insert into tidemark.change (run_id, object_id, kind, link, target_id)
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a

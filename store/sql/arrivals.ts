@@ -49,6 +49,8 @@ export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, p
        insert into tidemark.link (from_id, kind, to_id) select r.from_id, r.kind, r.to_id from ready r
        on conflict do nothing
        returning from_id, kind, to_id
+     ), counted as (
+       insert into tidemark.run_count (run_id, kind, changes) select $1::bigint, 'link-added', count(*) from added having count(*) > 0
      )
      insert into tidemark.change (run_id, object_id, kind, link, target_id)
      select $1, a.from_id, 'link-added', a.kind, a.to_id from added a`,

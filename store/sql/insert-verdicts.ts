@@ -12,7 +12,9 @@ export interface VerdictParameters {
 }
 
 /**
- * Gives every staged item that is not plainly unchanged its verdict, the last in read order winning, and says whether its links differ.
+ * Gives every staged item that is not plainly unchanged its verdict, the last in read order winning, and says whether its links differ. That no
+ * later item is of the same object is found by hashing, in the order of the rows: a sort of a large run would go to disk, and later batches
+ * would find their verdicts scattered.
  * Items that concern nothing stored (gone and unknown to us) get none, nor does a delta's repetition of news that is held already: alone it
  * would fall below the limit that its plan exceeded. Returns how many verdicts were given.
  */
@@ -25,10 +27,11 @@ export async function insertVerdicts(
   const mappingVersions = Object.fromEntries(plan.streams.map((stream) => [stream.stream, stream.mappingVersion]));
   const { rowCount } = await client.query(
     `with winner as (
-       select distinct on (s.stream, s.source_id) s.*
+       select s.seq, s.stream, s.source_id, s.kind, s.source_hash, s.links_hash, s.link_kinds, s.reason
          from tidemark.staged_item s
-        where s.run_id = $1 and s.token = any($2)
-        order by s.stream, s.source_id, s.seq desc
+        where s.run_id = $1 and s.token = any($2) and s.kind <> 'present'
+          and not exists (select 1 from tidemark.staged_item l
+                           where l.run_id = $1 and l.token = any($2) and l.stream = s.stream and l.source_id = s.source_id and l.seq > s.seq)
      ), judged as (
        select w.seq, w.stream, w.source_id, o.id as object_id, coalesce(m.reason, w.reason) as reason,
               case
@@ -56,7 +59,6 @@ export async function insertVerdicts(
             where s.integration_id = $4 and s.source_id = w.source_id and s.stream = w.stream offset 0) o on true
          left join tidemark.staged_mapping m on m.run_id = $1 and m.token = any($5) and m.seq = w.seq
          cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
-        where w.kind <> 'present'
      )
      insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, object_id, verdict, links, members, reason)
      select $1, $3, j.seq, j.stream, j.source_id, j.object_id, j.verdict, j.links and j.verdict in ('new', 'changed', 'restored', 'unchanged'), j.members, j.reason

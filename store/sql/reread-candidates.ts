@@ -26,6 +26,13 @@ export async function rereadCandidates(
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
   const listed = listedStreams(plan, staged);
+  const { rows: stored } = await client.query(`select 1 from tidemark.object where integration_id = $1 order by source_id limit 1`, [
+    plan.claim.integration,
+  ]);
+  // Nothing can be absent, and nothing refers to what arrives: a first sync need not look up each object that it has read.
+  if (listed.length === plan.streams.length && stored.length === 0) {
+    return plan.streams.map(({ stream }) => ({ stream, absent: [], unmatched: [], referrers: [] }));
+  }
   const absent =
     listed.length === 0
       ? nothing

@@ -3,7 +3,7 @@ import { TidemarkFailure } from '../../model/failure.ts';
 import type { RunPlan, Staged } from '../../model/run.ts';
 import { fenced, inTransaction, type StepAttempt } from '../fence.ts';
 
-const stagingTables = ['staged_item', 'staged_link', 'staged_touched', 'staged_mapping', 'staged_verdict'] as const;
+const stagingTables = ['staged_item', 'staged_link', 'staged_touched', 'staged_mapping', 'staged_verdict', 'staged_attempt'] as const;
 type StagingTable = (typeof stagingTables)[number];
 
 /** The staged rows that count: those of the attempts that the query and re-read steps returned. */
@@ -17,10 +17,11 @@ export function mappingTokens(staged: readonly Staged[], mappingToken: string | 
 }
 
 /**
- * Fails with `StagingLost` unless exactly the rows are there that were staged: a crash of PostgreSQL empties unlogged tables, and what is
- * missing must never look like absence.
+ * Fails with `StagingLost` unless exactly the rows are there that were staged. This is the count that a listing's proof rests on: it is made
+ * once, when all has been read and before anything absent is believed.
  */
-export async function verifyStaged(client: pg.ClientBase | pg.Pool, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+export async function countStaged(client: pg.ClientBase | pg.Pool, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+  await verifyStaged(client, plan, staged);
   const { rows } = await client.query<{ items: string; links: string }>(
     `select (select count(*) from tidemark.staged_item where run_id = $1 and token = any($2)) as items,
             (select count(*) from tidemark.staged_link where run_id = $1 and token = any($2)) as links`,
@@ -29,12 +30,31 @@ export async function verifyStaged(client: pg.ClientBase | pg.Pool, plan: RunPla
   const items = staged.reduce((sum, part) => sum + part.items, 0);
   const links = staged.reduce((sum, part) => sum + part.links, 0);
   if (Number(rows[0]?.items) !== items || Number(rows[0]?.links) !== links) {
-    throw new TidemarkFailure(
-      'StagingLost',
-      `Integration ${plan.claim.integration}: ${items} items and ${links} links were staged, ${rows[0]?.items} and ${rows[0]?.links} are there; PostgreSQL was restarted or staging was emptied.`,
-      { integration: plan.claim.integration, remedy: 'Nothing to do: the run reads the source again.' },
-    );
+    throw stagingLost(plan, `${items} items and ${links} links were staged, ${rows[0]?.items} and ${rows[0]?.links} are there`);
   }
+}
+
+/**
+ * Fails with `StagingLost` if anything that was staged has been lost: what is missing must never look like absence. A crash of PostgreSQL, and
+ * nothing else that the fence does not stop, takes staged rows away: it empties every unlogged table, wholly. So what each attempt wrote before
+ * it staged anything tells of all that came after it, by other steps too, at the cost of one look for each attempt.
+ */
+export async function verifyStaged(client: pg.ClientBase | pg.Pool, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
+  const tokens = stagedTokens(staged);
+  const { rows } = await client.query<{ attempts: string }>(
+    `select count(*) as attempts from tidemark.staged_attempt where run_id = $1 and token = any($2)`,
+    [plan.claim.runId, tokens],
+  );
+  if (Number(rows[0]?.attempts) !== tokens.length) {
+    throw stagingLost(plan, `${tokens.length} reads were staged, ${rows[0]?.attempts} of them are there from their beginning`);
+  }
+}
+
+function stagingLost({ claim: { integration } }: RunPlan, what: string): TidemarkFailure {
+  return new TidemarkFailure('StagingLost', `Integration ${integration}: ${what}; PostgreSQL was restarted or staging was emptied.`, {
+    integration,
+    remedy: 'Nothing to do: the run reads the source again.',
+  });
 }
 
 /** From this many staged rows on a run is bulk work. */
@@ -67,25 +87,62 @@ async function analyze(pool: pg.Pool, ...tables: readonly string[]): Promise<voi
   });
 }
 
-/** Removes what earlier attempts of the same step staged. */
-export async function dropEarlierAttempts(pool: pg.Pool, attempt: StepAttempt, tables: readonly StagingTable[]): Promise<void> {
+/** Removes what earlier attempts of the same step staged, and notes this one: see `verifyStaged`. */
+export async function beginStaging(pool: pg.Pool, attempt: StepAttempt, tables: readonly StagingTable[]): Promise<void> {
   const { runId } = attempt.claim;
   await fenced(pool, attempt, 'shared', async (client) => {
-    for (const table of tables) {
+    for (const table of [...tables, 'staged_attempt']) {
       await client.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [
         runId,
         `${runId}/${attempt.step}/`,
         attempt.token,
       ]);
     }
+    await client.query(`insert into tidemark.staged_attempt (run_id, token) values ($1, $2)`, [runId, attempt.token]);
   });
 }
 
-/** Removes everything that a run staged. */
+/** Removes everything that runs staged. */
 export async function dropStaging(client: pg.ClientBase, runIds: readonly string[]): Promise<void> {
   for (const table of stagingTables) {
     await client.query(`delete from tidemark.${table} where run_id = any($1::bigint[])`, [runIds]);
   }
+}
+
+/**
+ * Removes everything that a run staged. Where that is much and no other run is staging, the tables are emptied at a stroke: their rows would
+ * cost as much again to delete and to vacuum. Waits for nobody; locks are held to the end of the transaction, so this belongs to its end.
+ */
+export async function clearStaging(client: pg.ClientBase, runId: string, staged: readonly Staged[]): Promise<void> {
+  if (staged.reduce((sum, part) => sum + part.items + part.links, 0) < emptiedAtOnce || !(await emptyStaging(client, runId))) {
+    await dropStaging(client, [runId]);
+  }
+}
+
+/** New files for the tables and their indexes cost as much as deleting some ten thousand rows. */
+const emptiedAtOnce = 50_000;
+
+const lockNotAvailable = '55P03';
+
+/** Empties the staging tables if they hold rows of this run alone and nobody else uses them; tells whether it did. */
+async function emptyStaging(client: pg.ClientBase, runId: string): Promise<boolean> {
+  await client.query('savepoint emptying');
+  try {
+    const names = stagingTables.map((table) => `tidemark.${table}`).join(', ');
+    await client.query(`lock table ${names} in access exclusive mode nowait`);
+    const { rows } = await client.query<{ shared: boolean }>(
+      `select ${stagingTables.map((table) => `exists (select from tidemark.${table} where run_id < $1) or exists (select from tidemark.${table} where run_id > $1)`).join(' or ')} as shared`,
+      [runId],
+    );
+    if (rows[0]?.shared === false) {
+      await client.query(`truncate ${names}`);
+      return true;
+    }
+  } catch (error) {
+    if ((error as { code?: string }).code !== lockNotAvailable) throw error;
+  }
+  await client.query('rollback to savepoint emptying');
+  return false;
 }
 
 /**

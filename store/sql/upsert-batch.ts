@@ -31,17 +31,18 @@ export async function nextBatch(
   phase: 'objects' | LinkPhase,
 ): Promise<string | null> {
   const { rows: found } = await client.query<{ seq: string | null }>(
-    `with objects as (
-       select max(b.seq) as seq
+    `with objects as materialized (
+       select min(b.seq) as first, max(b.seq) as last
          from (select v.seq from tidemark.staged_verdict v
                 where v.run_id = $1 and v.token = $2 and v.seq > $3 and ${inPhase[phase]}
                 order by v.seq limit $4) b
      ), links as (
        select l.seq from tidemark.staged_link l
-        where $6 and l.run_id = $1 and l.token = any($5) and l.seq > $3 and (l.kind = 'member') = $7
+        where $6 and l.run_id = $1 and l.token = any($5) and (l.kind = 'member') = $7
+          and l.seq >= (select o.first from objects o) and l.seq <= (select o.last from objects o)
         order by l.seq offset $4 limit 1
      )
-     select least(o.seq, l.seq) as seq from objects o left join links l on true where o.seq is not null`,
+     select least(o.last, l.seq) as seq from objects o left join links l on true where o.last is not null`,
     [rows.plan.claim.runId, rows.verdictToken, after, batchSize, stagedTokens(rows.staged), phase !== 'objects', phase === 'members'],
   );
   return found[0]?.seq ?? null;
@@ -83,49 +84,67 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
         where v.run_id = $1 and v.token = $4 and v.seq > $5 and v.seq <= $6 and v.verdict in ('new', 'changed', 'restored', 'remapped')
      ), prior as materialized (
        select o.id, o.key, o.attributes, o.deleted_at, o.deactivated_at, b.seq
-         from batch b cross join lateral (select s.* from tidemark.object s where s.id = b.object_id offset 0) o
+         from batch b
+         join (select s.* from tidemark.object s where s.id = any(array(select w.object_id from batch w where w.object_id is not null)) offset 0) o
+           on o.id = b.object_id
         where o.source_hash is distinct from b.source_hash or o.mapping_version <> b.mapping_version
            or o.deleted_at is not null or o.deactivated_at is not null
      ), inserted as (
        insert into tidemark.object (integration_id, stream, source_id, key, attributes, source, source_hash, mapping_version)
        select $7, b.stream, b.source_id, b.key, b.attributes, b.source, b.source_hash, b.mapping_version
-         from batch b left join lateral (
-           select true as is from tidemark.object s
-            where s.integration_id = $7 and s.source_id = b.source_id and s.stream = b.stream offset 0) here on true
-        where b.object_id is null and here.is is null order by b.source_id
-       returning id, source_id, key, attributes
+         from batch b
+         left join (
+           select s.source_id, s.stream from tidemark.object s
+            where s.integration_id = $7 and s.source_id = any(array(select w.source_id from batch w where w.object_id is null)) offset 0) here
+           on here.source_id = b.source_id and here.stream = b.stream
+        where b.object_id is null and here.source_id is null order by b.source_id
+       returning id, stream, source_id, key, attributes
      ), updated as (
        update tidemark.object o
           set key = b.key, attributes = b.attributes, source = b.source, source_hash = b.source_hash, mapping_version = b.mapping_version,
               updated_at = now(), deleted_at = null, deleted_reason = null, deactivated_at = null
          from prior p join batch b on b.seq = p.seq
         where o.id = p.id and o.id = any(array(select p.id from prior p))
-       returning o.id, o.source_id, o.key, o.attributes
+       returning o.id, o.stream, o.source_id, o.key, o.attributes
+     ), came as materialized (
+       select i.id, i.source_id from inserted i
+        union all
+       select u.id, u.source_id from updated u join prior p on p.id = u.id
+        where p.deleted_at is not null or p.deactivated_at is not null
      ), arrived as (
        insert into tidemark.arrival (object_id, integration_id)
        select c.id, $7
-         from (select i.id, i.source_id from inserted i
-                union all
-               select u.id, u.source_id from updated u join prior p on p.id = u.id
-                where p.deleted_at is not null or p.deactivated_at is not null) c
-         cross join lateral (
-           select 1 from tidemark.unresolved_link s where s.integration_id = $7 and s.target = c.source_id limit 1) awaited
+         from came c
+        where c.source_id in (
+          select s.target from tidemark.unresolved_link s
+           where s.integration_id = $7 and s.target = any(array(select w.source_id from came w)) offset 0)
        on conflict do nothing
+     ), rewritten as materialized (
+       select u.id, u.stream, p.deleted_at is not null or p.deactivated_at is not null as restored, u.key, u.attributes,
+              p.key as key_before, p.attributes as attributes_before
+         from updated u join prior p on p.id = u.id
+        where p.deleted_at is not null or p.deactivated_at is not null or p.key is distinct from u.key or p.attributes <> u.attributes
+     ), counted as (
+       insert into tidemark.run_count (run_id, stream, kind, changes)
+       select $1::bigint, c.stream, c.kind, count(*)
+         from (select i.stream, 'created' as kind from inserted i
+                union all
+               select r.stream, case when r.restored then 'restored' else 'updated' end from rewritten r) c
+        group by c.stream, c.kind
      )
      insert into tidemark.change (run_id, object_id, kind, before, after)
      select $1, c.id, 'created', null, jsonb_build_object('key', c.key, 'attributes', c.attributes) from inserted c
       union all
-     select $1, u.id,
-            case when p.deleted_at is null and p.deactivated_at is null then 'updated' else 'restored' end,
-            case when p.deleted_at is null and p.deactivated_at is null then
-              jsonb_build_object('attributes', tidemark.differing(p.attributes, u.attributes))
-                || case when p.key is distinct from u.key then jsonb_build_object('key', p.key) else '{}' end end,
-            case when p.deleted_at is null and p.deactivated_at is null then
-              jsonb_build_object('attributes', tidemark.differing(u.attributes, p.attributes))
-                || case when p.key is distinct from u.key then jsonb_build_object('key', u.key) else '{}' end
-            else jsonb_build_object('key', u.key, 'attributes', u.attributes) end
-       from updated u join prior p on p.id = u.id
-      where p.deleted_at is not null or p.deactivated_at is not null or p.key is distinct from u.key or p.attributes <> u.attributes`,
+     select $1, r.id,
+            case when r.restored then 'restored' else 'updated' end,
+            case when not r.restored then
+              jsonb_build_object('attributes', tidemark.differing(r.attributes_before, r.attributes))
+                || case when r.key_before is distinct from r.key then jsonb_build_object('key', r.key_before) else '{}' end end,
+            case when not r.restored then
+              jsonb_build_object('attributes', tidemark.differing(r.attributes, r.attributes_before))
+                || case when r.key_before is distinct from r.key then jsonb_build_object('key', r.key) else '{}' end
+            else jsonb_build_object('key', r.key, 'attributes', r.attributes) end
+       from rewritten r`,
     [
       plan.claim.runId,
       stagedTokens(rows.staged),

@@ -5,6 +5,7 @@ import { TidemarkFailure } from '../../model/failure.ts';
 import { syncWorkflowId } from '../../model/workflow-ids.ts';
 import { askExplanation } from '../../store/explain-requests.ts';
 import { showPlans } from '../../store/sql/held-plans.ts';
+import { loseStaging } from '../support/lose-staging.ts';
 import { ScriptedSource, scriptedConnector } from '../support/scripted-source.ts';
 import { eventually, startTidemark, type TestTidemark } from '../support/tidemark.ts';
 import { type HistoryJson, writeHistory } from './history-file.ts';
@@ -284,7 +285,7 @@ it('run that begins again because its staging was lost', async () => {
   source.remove('u3');
   let opens = 0;
   onOpen.set(integration, async () => {
-    if (++opens === 4) await tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link');
+    if (++opens === 4) await loseStaging(tidemark.store.pool);
   });
   expect(await tidemark.sync({ integration, mode: 'complete' })).toMatchObject({ outcome: 'succeeded' });
   await recordRun('sync-begins-again-staging-lost', integration);

@@ -3,6 +3,7 @@ import type { DecisionMode } from '../../../model/run.ts';
 import { readMarkers } from '../../../store/markers.ts';
 import { readDecided } from '../../../store/sql/decide-held.ts';
 import { type HeldPlan, showPlans } from '../../../store/sql/held-plans.ts';
+import { loseStaging } from '../../support/lose-staging.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
 import { type Ending, eventually, objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
 
@@ -355,7 +356,7 @@ describe('an approval', () => {
     const { id, source, plan } = await withHeldUsers('lost');
     let checks = 0;
     // The second check is the one at the end of the reading: what was staged is lost behind it.
-    source.onCheck = () => (++checks === 2 ? tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link') : undefined);
+    source.onCheck = () => (++checks === 2 ? loseStaging(tidemark.store.pool) : undefined);
     const ending = await decide('approve', id, plan.digest);
     expect(checks).toBe(4);
     expect(ending.run).toMatchObject({

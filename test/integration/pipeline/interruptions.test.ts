@@ -5,6 +5,7 @@ import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Claim } from '../../../model/run.ts';
 import { claimIntegration } from '../../../store/claims.ts';
 import { fenced, startAttempt } from '../../../store/fence.ts';
+import { loseStaging } from '../../support/lose-staging.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
 import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
 
@@ -98,8 +99,7 @@ describe('a run that is interrupted', () => {
     source.afterPage = (page) => {
       if (page !== 1) return undefined;
       source.afterPage = () => undefined;
-      // What a crash of PostgreSQL does to unlogged tables, under a run that believes its rows are there.
-      return tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link');
+      return loseStaging(tidemark.store.pool);
     };
     const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete', streams: ['users'] });
     expect(source.reads.filter((read) => read === 'complete users')).toHaveLength(2);
@@ -111,7 +111,7 @@ describe('a run that is interrupted', () => {
     const { id, source } = await integrate(tidemark, 'staging-at-the-end');
     await tidemark.sync({ integration: id, mode: 'complete' });
     change(source);
-    before.set('commit', () => tidemark.store.pool.query('truncate tidemark.staged_item, tidemark.staged_link, tidemark.staged_touched'));
+    before.set('commit', () => loseStaging(tidemark.store.pool));
     const { outcome, run } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(outcome).toBe('succeeded');
     expect(run?.drift).toEqual({ users: {}, groups: {} });
