@@ -41,7 +41,8 @@ export async function rereadCandidates(
        from tidemark.object o
       where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
         and not exists (select 1 from tidemark.staged_item s
-                         where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id)`,
+                         where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id
+                           and s.kind <> 'stored')`,
           [...parameters, listed, action],
         );
   const unmatched =

@@ -25,7 +25,12 @@ afterAll(() => undo.disposeAsync());
 
 async function integration(name: string): Promise<string> {
   const integrationId = tidemark.temporal.integrationId(name);
-  await tidemark.apply(`
+  await configure(integrationId, 'source.name');
+  return integrationId;
+}
+
+function configure(integrationId: string, displayName: string): Promise<void> {
+  return tidemark.apply(`
 integrations:
   ${integrationId}:
     connector: flat-file
@@ -35,7 +40,7 @@ integrations:
         files: [people.csv]
         key: id
         links: { manager: { column: manager } }
-        mapping: { displayName: source.name }
+        mapping: { displayName: ${displayName} }
         proof: { settle: 0ms, maxShrinkPercent: 50 }
       groups:
         files: [groups.csv]
@@ -45,7 +50,6 @@ integrations:
         proof: { settle: 0ms }
     steps: { cleanup: { limits: { count: 100, percent: 20, floor: 3 } } }
 `);
-  return integrationId;
 }
 
 interface Row {
@@ -77,8 +81,9 @@ async function sync(mode: RequestedMode, integrationId = id): Promise<RunSummary
   return run as RunSummary;
 }
 
-async function expectAsReadAnew(): Promise<void> {
+async function expectAsReadAnew(displayName = 'source.name'): Promise<void> {
   const fresh = await integration('fresh');
+  await configure(fresh, displayName);
   await sync('complete', fresh);
   expect(await objectsOf(tidemark.store, id)).toEqual(await objectsOf(tidemark.store, fresh));
 }
@@ -147,4 +152,16 @@ test('absence beyond the limits is held, stays held in the next delta, and is wi
   await deliver(back);
   expect((await sync('delta')).streams.users).toMatchObject({ deleted: 0, held: 0, created: 0 });
   await expectAsReadAnew();
+});
+
+test('a delta that maps what is stored anew still finds who is missing, in whole files and where nothing changed', async () => {
+  const rows = people(29);
+  rows.delete('7');
+  await deliver(rows);
+  await configure(id, 'source.name + "!"');
+  expect((await sync('delta')).streams.users).toMatchObject({ mode: 'delta', deleted: 1, updated: 28 });
+  await expectAsReadAnew('source.name + "!"');
+  await configure(id, 'source.name + "?"');
+  expect((await sync('delta')).streams.users).toMatchObject({ mode: 'delta', read: 0, deleted: 0, updated: 28 });
+  await expectAsReadAnew('source.name + "?"');
 });
