@@ -2,15 +2,18 @@ import { isTidemarkFailure } from '../../model/failure.ts';
 import type { CheckReport, Finding } from '../connector.ts';
 import { contentOf } from './content.ts';
 import { csvRows } from './csv-rows.ts';
-import { chosenFiles, formatOf, missing } from './file-names.ts';
+import { missing } from './file-names.ts';
+import { requireFormat } from './file-reader.ts';
 import type { Place } from './place.ts';
 import type { FlatFileStreamSettings } from './settings.ts';
+import type { StreamFiles } from './stream-files.ts';
 import { decoded } from './text.ts';
 
 export interface StreamToCheck {
   readonly stream: string;
   readonly settings: FlatFileStreamSettings;
   readonly columns: readonly string[];
+  readonly files: StreamFiles;
 }
 
 /** Looks whether the files of each stream are there, and begin with the columns that are read. No file is read further than its first rows. */
@@ -23,10 +26,10 @@ export async function checkFiles(place: Place, streams: readonly StreamToCheck[]
   return { findings };
 }
 
-async function checkStream(place: Place, { stream, settings, columns }: StreamToCheck): Promise<readonly Finding[]> {
+async function checkStream(place: Place, { stream, settings, columns, files }: StreamToCheck): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   try {
-    for (const file of await chosenFiles(place, settings.files, settings.proof.manifest)) {
+    for (const file of await files.whole()) {
       const size = await checkBegin(place, file, settings, columns);
       findings.push({ severity: 'ok', subject: stream, message: `${file} is there, ${size} bytes, with the columns that are read.` });
       if (settings.proof.manifest === undefined) continue;
@@ -51,7 +54,7 @@ async function checkStream(place: Place, { stream, settings, columns }: StreamTo
 async function checkBegin(place: Place, name: string, settings: FlatFileStreamSettings, columns: readonly string[]): Promise<number> {
   await using file = await place.open(name);
   if (file === undefined) throw missing(place, name);
-  const format = settings.format ?? formatOf(name);
+  const format = requireFormat(settings, name);
   if (format !== 'csv' && format !== 'tsv') return file.size;
   const { delimiter = format === 'csv' ? ',' : '\t', quote, header, encoding } = settings;
   const rows = csvRows(decoded(contentOf(file, name), { name, encoding }), { file: name, columns }, { delimiter, quote, header });

@@ -1,6 +1,6 @@
 import { pipeline, Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import { columnFailure, fileFailure } from './failures.ts';
+import { fileFailure, settingsFailure } from './failures.ts';
 import { longestRow, type Row, type RowsWanted } from './rows.ts';
 
 export interface CsvOptions {
@@ -57,11 +57,11 @@ export async function* csvRows(text: AsyncIterable<string>, { file, columns }: R
 function placesOf(header: readonly string[], columns: readonly string[], at: { readonly file: string; readonly line?: number }): number[] {
   const repeated = header.find((name, index) => name !== '' && header.indexOf(name) !== index);
   if (repeated !== undefined) {
-    throw columnFailure(at, `the column ${repeated} stands twice in the header`, 'Have each column named once.');
+    throw settingsFailure(at, `the column ${repeated} stands twice in the header`, 'Have each column named once.');
   }
   const missing = columns.filter((column) => !header.includes(column));
   if (missing.length > 0) {
-    throw columnFailure(
+    throw settingsFailure(
       at,
       `the header lacks ${missing.join(', ')}; it has ${header.join(', ')}`,
       'Nothing was read, so no attribute lost its value. Have the file written with these columns, or take them out of key, attributes, links, include and mapping.',

@@ -12,7 +12,7 @@ export function fileFailure({ file, line }: FilePlace, what: string, remedy: str
   return new TidemarkFailure('ListingIncomplete', `${file}${line === undefined ? '' : `, line ${line}`}: ${what}`, { remedy }, cause);
 }
 
-/** A file whose columns are not those that the settings name. */
-export function columnFailure({ file, line }: FilePlace, what: string, remedy: string): TidemarkFailure {
+/** A file that is not what the settings say: its columns, its format, its words. */
+export function settingsFailure({ file, line }: FilePlace, what: string, remedy: string): TidemarkFailure {
   return new TidemarkFailure('InvalidConfiguration', `${file}${line === undefined ? '' : `, line ${line}`}: ${what}`, { remedy });
 }

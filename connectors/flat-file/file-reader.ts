@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ContentFacts, contentOf, isPacked } from './content.ts';
+import { type ContentFacts, contentOf, factsOf, isPacked } from './content.ts';
 import { csvRows } from './csv-rows.ts';
-import { fileFailure } from './failures.ts';
+import { fileFailure, settingsFailure } from './failures.ts';
 import { formatOf, missing } from './file-names.ts';
 import { jsonRows } from './json-rows.ts';
 import { ldifRows } from './ldif-rows.ts';
 import { type Manifest, readManifest, requireManifest } from './manifest.ts';
+import type { FileIdentity } from './markers.ts';
 import type { OpenFile, Place } from './place.ts';
 import type { Row } from './rows.ts';
-import type { FlatFileStreamSettings } from './settings.ts';
+import type { FlatFileStreamSettings, Format } from './settings.ts';
 import { decoded, type TextEnd } from './text.ts';
 
 /** What a file was, once it was read to its end. */
@@ -52,7 +53,7 @@ export async function* rowsOf(reader: FileReader, name: string, columns: readonl
 
 function parsed(text: AsyncIterable<string>, { settings }: FileReader, file: string, columns: readonly string[]): AsyncIterable<Row> {
   const wanted = { file, columns };
-  const format = settings.format ?? formatOf(file);
+  const format = requireFormat(settings, file);
   switch (format) {
     case 'csv':
     case 'tsv': {
@@ -63,9 +64,14 @@ function parsed(text: AsyncIterable<string>, { settings }: FileReader, file: str
       return jsonRows(text, wanted);
     case 'ldif':
       return ldifRows(text, wanted);
-    case undefined:
-      throw fileFailure({ file }, 'its name does not tell its format', 'Set format of the stream to csv, tsv, jsonl or ldif.');
   }
+}
+
+/** What a file is written as. Fails with `InvalidConfiguration` if neither the settings nor the name tells. */
+export function requireFormat({ format }: Pick<FlatFileStreamSettings, 'format'>, file: string): Format {
+  const found = format ?? formatOf(file);
+  if (found !== undefined) return found;
+  throw settingsFailure({ file }, 'its name does not tell its format', 'Set format of the stream to csv, tsv, jsonl or ldif.');
 }
 
 interface Looks {
@@ -97,4 +103,11 @@ function requireWhole(name: string, end: FileRead & TextEnd, manifest: Manifest 
     `the last line${isPacked(name) ? ' of the unpacked file' : ''} has no line feed at its end, so it may have been cut`,
     'Nothing of it was applied. Have each line ended, the last one too, or deliver a manifest with the sha256 of the file (proof.manifest).',
   );
+}
+
+/** What is in a file now, without making anything of it. */
+export async function identityOf({ place }: FileReader, name: string): Promise<FileIdentity> {
+  await using file = await place.open(name);
+  if (file === undefined) throw missing(place, name);
+  return { name, ...(await factsOf(file, name)) };
 }

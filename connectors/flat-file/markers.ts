@@ -1,15 +1,20 @@
 import { z } from 'zod';
-import type { Marker, MarkerVerdict, ServerIdentity } from '../../model/marker.ts';
+import type { Marker, ServerIdentity } from '../../model/marker.ts';
 import type { ContentFacts } from './content.ts';
 
 /** A file by what is in it. */
 export interface FileIdentity extends ContentFacts {
   readonly name: string;
+  /** Change files: the first and the last sequence number in it. */
+  readonly first?: number | undefined;
+  readonly last?: number | undefined;
 }
 
 /** Where a stream stands: which files it was read from. */
 export interface FilesPosition {
   readonly files: readonly FileIdentity[];
+  /** Change files: the sequence number up to which everything is known. */
+  readonly upTo?: number | undefined;
 }
 
 const fileIdentity = z.strictObject({
@@ -17,8 +22,10 @@ const fileIdentity = z.strictObject({
   size: z.int(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   lines: z.int(),
+  first: z.int().optional(),
+  last: z.int().optional(),
 });
-const filesPosition = z.strictObject({ files: z.array(fileIdentity) });
+const filesPosition = z.strictObject({ files: z.array(fileIdentity), upTo: z.int().optional() });
 
 const kind = 'files';
 
@@ -35,14 +42,6 @@ export function positionOf(marker: Marker): FilesPosition | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Files that hold everybody can be compared with whatever was read before, so only a marker of something else is invalid. */
-export function judgeMarker(since: Marker, server: ServerIdentity): MarkerVerdict {
-  if (since.server.id !== server.id)
-    return { valid: false, reason: `The marker was taken in ${since.server.name}, but the files are in ${server.name}.` };
-  if (positionOf(since) === undefined) return { valid: false, reason: 'The position of the marker names no files.' };
-  return { valid: true };
 }
 
 /** Whether two sets of files have the same content in the same order, whatever they are called. */

@@ -51,49 +51,81 @@ const link = z
   })
   .describe('One kind of link.');
 
+const words = z.array(z.string().min(1)).min(1);
+
+const changes = z
+  .strictObject({
+    files: fileName
+      .refine((name) => name.includes('*'), { error: 'a name without a *' })
+      .describe('Names of the change files; the * stands for their number. Each number is one more than the one before.'),
+    operation: column.default('operation').describe('csv, tsv, jsonl: column that says what happened. LDIF has changetype.'),
+    insert: words.default(['I']).describe('Words for: is new, and this is the whole of it. Upper and lower case are the same.'),
+    update: words.default(['U']).describe('Words for: has changed, and this is the whole of it.'),
+    delete: words.default(['D']).describe('Words for: is no longer there. Only the key is read.'),
+    sequenceColumn: column
+      .optional()
+      .describe(
+        'Column that numbers the rows, through all change files, in the order of their names. Default: files are numbered, by their names.',
+      ),
+  })
+  .describe('Change files: files then names a base file, which holds everybody as they were up to the number in its name.');
+
+export type ChangesSettings = z.output<typeof changes>;
+
 /** What a stream's block may hold beside `include` and `mapping`. */
-export const streamSettingsSchema = z.strictObject({
-  files: z
-    .array(fileName)
-    .min(1)
-    .describe(
-      'Names of the files that together hold everybody, each time anew. A name with a * stands for one file: of those that fit, the one whose name sorts last.',
-    ),
-  format: z.enum(formats).optional().describe("csv, tsv, jsonl or ldif. Default: by the name's ending, before .gz."),
-  encoding: z
-    .string()
-    .refine(isEncoding, {
-      error: 'not an encoding that can be read',
-      params: { remedy: 'Name one of the WHATWG encodings, such as utf-8, utf-16le, windows-1252 or iso-8859-15.' },
-    })
-    .default('utf-8')
-    .describe('What the files are written in, by its WHATWG name. Default: utf-8. Bytes that do not fit are refused.'),
-  delimiter: z.string().min(1).optional().describe('csv, tsv: what stands between cells. Default: a comma, or a tab.'),
-  quote: z
-    .string()
-    .max(1)
-    .default('"')
-    .describe('csv, tsv: the character around cells that hold a delimiter or line feed; doubled within. Empty: none.'),
-  header: z
-    .array(column)
-    .min(1)
-    .optional()
-    .describe('csv, tsv: names of the columns, if the files have no header. Default: the first row has them.'),
-  key: column.describe('Column with the key that an object has for ever; it is its id. Unique in all streams of the integration.'),
-  idPrefix: z
-    .string()
-    .default('')
-    .describe('Put before the keys, where keys of two streams could be the same. Links to this stream name it too. Default: nothing.'),
-  lookup: column.optional().describe('Column with what people call the object by: its key for tidemark explain.'),
-  attributes: z.array(column).default([]).describe('More columns to read. What mapping and include read is read anyway. Default: none.'),
-  types: z
-    .record(column, z.enum(['text', 'integer', 'number', 'boolean', 'list']))
-    .default({})
-    .describe('What cells of a column hold. Default: texts as they stand, and what JSON says.'),
-  listSeparator: z.string().min(1).default(';').describe('What stands between the values in a cell of type list.'),
-  noValue: z.array(z.string()).default([]).describe('Texts that stand for no value, such as NULL. An empty cell has none anyway.'),
-  links: z.record(z.string().min(1), link).default({}).describe('Kinds of links (manager, member, owner ...), each with its column.'),
-  proof,
-});
+export const streamSettingsSchema = z
+  .strictObject({
+    files: z
+      .array(fileName)
+      .min(1)
+      .describe(
+        'Names of the files that together hold everybody, each time anew. A name with a * stands for one file: of those that fit, the one whose name sorts last.',
+      ),
+    format: z.enum(formats).optional().describe("csv, tsv, jsonl or ldif. Default: by the name's ending, before .gz."),
+    encoding: z
+      .string()
+      .refine(isEncoding, {
+        error: 'not an encoding that can be read',
+        params: { remedy: 'Name one of the WHATWG encodings, such as utf-8, utf-16le, windows-1252 or iso-8859-15.' },
+      })
+      .default('utf-8')
+      .describe('What the files are written in, by its WHATWG name. Default: utf-8. Bytes that do not fit are refused.'),
+    delimiter: z.string().min(1).optional().describe('csv, tsv: what stands between cells. Default: a comma, or a tab.'),
+    quote: z
+      .string()
+      .max(1)
+      .default('"')
+      .describe('csv, tsv: the character around cells that hold a delimiter or line feed; doubled within. Empty: none.'),
+    header: z
+      .array(column)
+      .min(1)
+      .optional()
+      .describe('csv, tsv: names of the columns, if the files have no header. Default: the first row has them.'),
+    key: column.describe('Column with the key that an object has for ever; it is its id. Unique in all streams of the integration.'),
+    idPrefix: z
+      .string()
+      .default('')
+      .describe('Put before the keys, where keys of two streams could be the same. Links to this stream name it too. Default: nothing.'),
+    lookup: column.optional().describe('Column with what people call the object by: its key for tidemark explain.'),
+    attributes: z.array(column).default([]).describe('More columns to read. What mapping and include read is read anyway. Default: none.'),
+    types: z
+      .record(column, z.enum(['text', 'integer', 'number', 'boolean', 'list']))
+      .default({})
+      .describe('What cells of a column hold. Default: texts as they stand, and what JSON says.'),
+    listSeparator: z.string().min(1).default(';').describe('What stands between the values in a cell of type list.'),
+    noValue: z.array(z.string()).default([]).describe('Texts that stand for no value, such as NULL. An empty cell has none anyway.'),
+    links: z.record(z.string().min(1), link).default({}).describe('Kinds of links (manager, member, owner ...), each with its column.'),
+    proof,
+    changes: changes.optional(),
+  })
+  .superRefine(({ changes: follow, files }, context) => {
+    if (follow === undefined || files.length === 1) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['files'],
+      message: 'several files, but changes follow one base file',
+      params: { remedy: 'Name the base file alone.' },
+    });
+  });
 
 export type FlatFileStreamSettings = z.output<typeof streamSettingsSchema>;

@@ -1,29 +1,20 @@
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { Found, Item } from '../../model/item.ts';
 import type { ReadEnd } from '../connector.ts';
-import { factsOf } from './content.ts';
 import { fileFailure } from './failures.ts';
-import { chosenFiles, missing } from './file-names.ts';
-import { type FileReader, rowsOf } from './file-reader.ts';
+import { chosenFiles } from './file-names.ts';
+import { identityOf, rowsOf } from './file-reader.ts';
 import { type FileIdentity, type FilesPosition, isSameContent, linesOfAll } from './markers.ts';
-import type { ObjectReader } from './object-reader.ts';
+import type { ReadObject } from './object-reader.ts';
+import { pagesOf } from './pages.ts';
 import { createSeenKeys } from './seen-keys.ts';
-import type { FlatFileStreamSettings } from './settings.ts';
-import type { StreamFiles } from './stream-files.ts';
+import type { StreamFiles, StreamFilesOptions } from './stream-files.ts';
 
 /** Lines fewer than before that are nothing to ask about, however few there are. */
 const shrinkFloor = 10;
 
-export interface SnapshotOptions {
-  readonly stream: string;
-  readonly settings: FlatFileStreamSettings;
-  readonly reader: FileReader;
-  readonly objects: ObjectReader;
-  readonly pageSize: number;
-}
-
 /** A stream whose files hold everybody, each time anew. */
-export function snapshotFiles(options: SnapshotOptions): StreamFiles {
+export function snapshotFiles(options: StreamFilesOptions): StreamFiles {
   const { settings, reader, objects, pageSize } = options;
   const { place, signal } = reader;
   const { proof } = settings;
@@ -31,9 +22,20 @@ export function snapshotFiles(options: SnapshotOptions): StreamFiles {
 
   /** Every object, proven at the end. `since`: what was there before, which the files must not fall short of too far. */
   async function* list(since?: FilesPosition): AsyncGenerator<readonly Item[], ReadEnd> {
+    let count = 0;
+    async function* all(): AsyncGenerator<readonly Item[], void> {
+      for await (const { item, more } of eachOnce(since)) {
+        count += 1;
+        yield [item, ...more];
+      }
+    }
+    yield* pagesOf(all(), pageSize, signal);
+    return { covers: 'listing', seal: { objects: count, server: place.identity } };
+  }
+
+  async function* eachOnce(since: FilesPosition | undefined): AsyncGenerator<ReadObject, void> {
     const seen = createSeenKeys();
     const starts: { readonly file: string; readonly first: number }[] = [];
-    let page: Item[] = [];
     let count = 0;
     let lines = 0;
     for (const file of await chosen()) {
@@ -47,8 +49,8 @@ export function snapshotFiles(options: SnapshotOptions): StreamFiles {
         }
         const row = step.value;
         requireContent(row.changetype, file, row.line);
-        const { item, more } = objects.read(row, file);
-        const before = seen.add(item.id, lines + row.line);
+        const read = objects.read(row, file);
+        const before = seen.add(read.item.id, lines + row.line);
         if (before !== undefined) {
           const first = starts.findLast((start) => start.first < before) ?? { file, first: 0 };
           throw fileFailure(
@@ -58,25 +60,21 @@ export function snapshotFiles(options: SnapshotOptions): StreamFiles {
           );
         }
         count += 1;
-        page.push(item, ...more);
-        if (page.length < pageSize) continue;
-        signal.throwIfAborted();
-        yield page;
-        page = [];
+        yield read;
       }
     }
     requireEnough(options, { rows: count, lines: lines - starts.length, since });
-    signal.throwIfAborted();
-    if (page.length > 0) yield page;
-    return { covers: 'listing', seal: { objects: count, server: place.identity } };
   }
 
   return {
+    whole: chosen,
     async position() {
       const files: FileIdentity[] = [];
       for (const name of await chosen()) files.push(await identityOf(reader, name));
       return { files };
     },
+    // Whatever was read before, what is there now can be compared with it.
+    judge: async ({ upTo }) => (upTo === undefined ? { valid: true } : { valid: false, reason: 'The marker is one of change files.' }),
     readAll: () => list(),
     async *readChanges(since, upTo) {
       if (isSameContent(since, upTo)) return { covers: 'changes' };
@@ -101,13 +99,6 @@ export function snapshotFiles(options: SnapshotOptions): StreamFiles {
   };
 }
 
-/** What is in a file now, without making anything of it. */
-export async function identityOf({ place }: FileReader, name: string): Promise<FileIdentity> {
-  await using file = await place.open(name);
-  if (file === undefined) throw missing(place, name);
-  return { name, ...(await factsOf(file, name)) };
-}
-
 /** A record of LDIF that says how an entry was changed has no place among those that say what it is. */
 function requireContent(changetype: string | undefined, file: string, line: number): void {
   if (changetype === undefined || changetype === 'add') return;
@@ -124,7 +115,7 @@ interface Counts {
   readonly since: FilesPosition | undefined;
 }
 
-function requireEnough({ stream, settings: { files, proof } }: SnapshotOptions, { rows, lines, since }: Counts): void {
+function requireEnough({ stream, settings: { files, proof } }: StreamFilesOptions, { rows, lines, since }: Counts): void {
   if (rows < proof.minimumRows) {
     throw new TidemarkFailure('ListingIncomplete', `${files.join(', ')}: ${rows} rows, but minimumRows asks for ${proof.minimumRows}`, {
       stream,

@@ -6,6 +6,7 @@ import { type Ability, type ConformanceHarness, type ConformanceSource, notShown
 export interface FileStore {
   /** Puts a file in the place of the one that has its name, whole from one moment to the next. */
   put(name: string, text: string): Promise<void>;
+  remove(name: string): Promise<void>;
 }
 
 /** An empty folder of its own for one check, and what can be done to the connector's way to it. */
@@ -157,3 +158,37 @@ async function source(store: FileStoreForCheck, blocks: Blocks, written: Written
 
 /** What a place without connections can't be made to do. */
 export const noConnection: Ability<never> = notShown('a local folder has no connection and no sign-in');
+
+/** Changes from one base file to the next, and how long change files stay after a base took their place. */
+const rebaseEvery = 20;
+const keep = 40;
+
+/** One change file for each change, and from time to time a new base file. */
+export function changesHarness(newStore: () => Promise<FileStoreForCheck>): ConformanceHarness {
+  return {
+    connector: flatFile,
+    pageSize: 4,
+    async newSource() {
+      const store = await newStore();
+      const tables = { users: new Map<string, readonly string[]>(), groups: new Map<string, readonly string[]>() };
+      const numbers = { users: 0, groups: 0 };
+      const writeBase = (file: 'users' | 'groups') =>
+        store.put(`${file}-base-${numbers[file]}.csv`, csv([headers[file], ...tables[file].values()]));
+      for (const file of ['users', 'groups'] as const) await writeBase(file);
+      const files = (file: 'users' | 'groups') => ({
+        files: [`${file}-base-*.csv`],
+        changes: { files: `${file}-changes-*.csv`, operation: 'op', insert: ['PUT'], update: ['PUT'], delete: ['DEL'] },
+      });
+      return source(store, { files }, async (file, id, row) => {
+        numbers[file] += 1;
+        const number = numbers[file];
+        if (row === undefined) tables[file].delete(id);
+        else tables[file].set(id, row);
+        const change = row === undefined ? ['DEL', id, ...headers[file].slice(1).map(() => '')] : ['PUT', ...row];
+        await store.put(`${file}-changes-${number}.csv`, csv([['op', ...headers[file]], change]));
+        if (number % rebaseEvery === 0) await writeBase(file);
+        if (number > keep) await store.remove(`${file}-changes-${number - keep}.csv`);
+      });
+    },
+  };
+}

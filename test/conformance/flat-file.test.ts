@@ -2,7 +2,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type FileStoreForCheck, noConnection, snapshotHarness } from './flat-file-source.ts';
+import { changesHarness, type FileStoreForCheck, noConnection, snapshotHarness } from './flat-file-source.ts';
 import { type ConformanceHarness, conformanceChecks, runCheck, tellReport } from './index.ts';
 
 const seed = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -29,17 +29,18 @@ async function localFolder(): Promise<FileStoreForCheck> {
       await writeFile(join(folder, `${name}.tmp`), text);
       await rename(join(folder, `${name}.tmp`), join(folder, name));
     },
+    remove: (name) => rm(join(folder, name)),
     beforeRequest: noConnection,
     cut: noConnection,
     expireSignIn: noConnection,
   };
 }
 
-function conforms(harness: () => ConformanceHarness, notShown: readonly string[]): void {
+function conforms(harness: () => ConformanceHarness, notShown: readonly string[], most = sequences): void {
   test.each(conformanceChecks.map((check) => [check.name, check.title, check] as const))(
     '%s: %s',
     async (name, _, check) => {
-      const result = await runCheck(check, harness(), { seed, sequences });
+      const result = await runCheck(check, harness(), { seed, sequences: Math.min(sequences, most) });
       const report = tellReport({ connector: 'flat-file', seed, results: [result], passed: false });
       expect(result.outcome, report).toBe(notShown.includes(name) ? 'not shown' : 'shown');
     },
@@ -49,4 +50,8 @@ function conforms(harness: () => ConformanceHarness, notShown: readonly string[]
 
 describe('snapshots in a local folder', () => {
   conforms(() => snapshotHarness(localFolder), [...never, ...withoutConnection]);
+});
+
+describe('change files in a local folder', () => {
+  conforms(() => changesHarness(localFolder), [...never, ...withoutConnection], 6);
 });
