@@ -50,7 +50,9 @@ export type {
   RunSummary,
   StreamTotals,
 } from './model/run.ts';
-export { syncWorkflowId } from './model/workflow-ids.ts';
+export { identitiesName, syncWorkflowId } from './model/workflow-ids.ts';
+export type { IdentityDecision } from './store/identities/decisions.ts';
+export type { Identity, IdentityExplanation, IdentityMember, ObjectName, Unjoined, WhoseObject } from './store/identities/read.ts';
 export type { MarkerOverview } from './store/read-overview.ts';
 export type { QuarantinedRow, QuarantineFilter } from './store/read-quarantine.ts';
 export type { ListedRun } from './store/read-run-trends.ts';
@@ -64,7 +66,12 @@ export type { Change, ChangeKind } from './store/sql/read-changes.ts';
 export type { DriftCount, StoredDrift } from './store/sql/read-drift.ts';
 export type { StoredObject } from './store/sql/read-objects.ts';
 export { type RunningWorker, startWorker, type TemporalTarget, type WorkerSettings } from './workers/worker.ts';
-export type { SyncProgress } from './workflows/sync-integration.ts';
+export type { SyncProgress } from './workflows/carry-out.ts';
 
-/** The names of the workflows. `syncIntegration` is started by `launchSync` only. */
-export const workflowNames = { launchSync: 'launchSync', syncIntegration: 'syncIntegration', maintain: 'maintain' } as const;
+/** The names of the workflows. `syncIntegration` and `synchronizeIdentities` are started by `launchSync` only. */
+export const workflowNames = {
+  launchSync: 'launchSync',
+  syncIntegration: 'syncIntegration',
+  synchronizeIdentities: 'synchronizeIdentities',
+  maintain: 'maintain',
+} as const;

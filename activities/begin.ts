@@ -1,7 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Session, StreamDeclaration } from '../connectors/connector.ts';
 import { type Reevaluation, reevaluation, type StreamBasis } from '../model/config/basis.ts';
-import type { IntegrationConfig } from '../model/config/types.ts';
+import type { IntegrationConfig, ScheduleConfig } from '../model/config/types.ts';
 import { formatDuration } from '../model/duration.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Claim, HeldKind, Mode, RunPlan, StreamPlan, SyncRequest } from '../model/run.ts';
@@ -210,17 +210,21 @@ async function judge({ request, config, declaration, session, basis, stored }: J
   if (request.mode === 'complete') return complete('a complete sync was requested', doubt === undefined && needed?.needs === 'nothing');
   if (doubt !== undefined || stored === undefined) return complete(doubt ?? '', false);
   const remap = needed?.needs === 'remap' ? needed : undefined;
-  if (request.mode === 'auto') {
-    const everyMs =
-      request.completeEveryMs ??
-      config.schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ??
-      defaultCompleteEveryMs;
-    if (Date.now() - stored.completeAt.getTime() >= everyMs) {
-      return complete(`the last complete read is older than ${formatDuration(everyMs)}`, remap === undefined);
-    }
-  }
+  const due = request.mode === 'auto' ? completeDueReason(request, config.schedules, stored.completeAt) : undefined;
+  if (due !== undefined) return complete(due, remap === undefined);
   const reason = `changes since the stored marker${remap ? `; what is stored is mapped anew: ${remap.why}` : ''}`;
   return { mode: 'delta', reason, compared: false, remaps: remap !== undefined };
+}
+
+/** Why a request of mode auto becomes a complete one, if it does: the last one began too long ago. */
+export function completeDueReason(
+  { completeEveryMs }: SyncRequest,
+  schedules: readonly ScheduleConfig[],
+  completeAt: Date,
+): string | undefined {
+  const everyMs =
+    completeEveryMs ?? schedules.find((schedule) => schedule.completeEveryMs !== undefined)?.completeEveryMs ?? defaultCompleteEveryMs;
+  return Date.now() - completeAt.getTime() >= everyMs ? `the last complete read is older than ${formatDuration(everyMs)}` : undefined;
 }
 
 /** Why the stream can't be read from the stored marker on; undefined if it can. */

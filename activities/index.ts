@@ -8,6 +8,9 @@ import type { Dependencies } from './dependencies.ts';
 import { describeIntegration } from './describe-integration.ts';
 import { explain } from './explain.ts';
 import { fail } from './fail.ts';
+import { beginIdentities } from './identities/begin.ts';
+import { commitIdentities } from './identities/commit.ts';
+import { collectIdentities, composeIdentities, joinIdentities } from './identities/passes.ts';
 import { isCarried } from './is-carried.ts';
 import { lookup } from './lookup.ts';
 import { closeAbandonedRuns, expireChanges, purgeObjects, removeLeftovers, removeRuns } from './maintenance.ts';
@@ -37,6 +40,11 @@ export function createActivities(deps: Dependencies) {
     rehearse: rehearse(deps),
     commit: commit(deps),
     decline: decline(deps),
+    beginIdentities: beginIdentities(deps),
+    collectIdentities: collectIdentities(deps),
+    joinIdentities: joinIdentities(deps),
+    composeIdentities: composeIdentities(deps),
+    commitIdentities: commitIdentities(deps),
     fail: fail(deps),
     cancelLauncher: cancelLauncher(deps),
     recordOutcome: recordOutcome(deps),

@@ -4,7 +4,13 @@ import type { ConnectorRegistry } from '../connectors/registry.ts';
 import { reevaluation } from '../model/config/basis.ts';
 import type { Configuration } from '../model/config/types.ts';
 import { adviseSpacing, type SpacingAdvice } from '../model/spacing.ts';
-import { compareConfiguration, currentConfigurations, type IntegrationChange, storeConfiguration } from '../store/apply-configuration.ts';
+import {
+  compareConfiguration,
+  currentSubjects,
+  type IntegrationChange,
+  storeConfiguration,
+  subjectsOf,
+} from '../store/apply-configuration.ts';
 import { readMarkers } from '../store/markers.ts';
 import { readMeasuredRuns } from '../store/read-measured-runs.ts';
 import { readDatabaseId } from '../store/sql/feed-cursor.ts';
@@ -43,11 +49,11 @@ export async function applyConfiguration(options: {
 }): Promise<ApplyPlan> {
   const { store, temporal, configuration, taskQueue } = options;
   const wanted = {
-    configurations: new Map(Object.entries(configuration.integrations)),
+    configurations: subjectsOf(configuration),
     maintenance: declareMaintenance(await readDatabaseId(store.pool), configuration.retention, taskQueue),
     taskQueue,
   };
-  const schedules = await planSchedules(temporal, await currentConfigurations(store), wanted);
+  const schedules = await planSchedules(temporal, await currentSubjects(store), wanted);
   const spacing = await spacingOf(store, configuration);
   const reevaluations = await findReevaluations(store, configuration, builtInConnectors);
   if (options.dryRun) return { integrations: await compareConfiguration(store, configuration), schedules, reevaluations, spacing };
@@ -76,8 +82,8 @@ export async function findReevaluations(
   return (await Promise.all(found)).flat();
 }
 
-async function spacingOf(store: Store, { integrations }: Configuration): Promise<ApplyPlan['spacing']> {
-  const advice = Object.entries(integrations).map(async ([integration, { schedules }]) =>
+async function spacingOf(store: Store, configuration: Configuration): Promise<ApplyPlan['spacing']> {
+  const advice = [...subjectsOf(configuration)].map(async ([integration, { schedules }]) =>
     adviseSpacing(schedules, await readMeasuredRuns(store, integration)).map((found) => ({ integration, ...found })),
   );
   return (await Promise.all(advice)).flat();

@@ -6,9 +6,21 @@ import type { Explanation } from '../model/explanation.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { nameRequest } from '../model/requests.ts';
 import type { Decision, DecisionMode, LaunchRequest, LaunchResult, RunSummary } from '../model/run.ts';
-import { currentConfigurations } from '../store/apply-configuration.ts';
+import { currentConfigurations, currentSubjects } from '../store/apply-configuration.ts';
 import { askExplanation, type ExplainAnswer, takeExplanation } from '../store/explain-requests.ts';
 import { type FollowChangesOptions, followChanges } from '../store/follow-changes.ts';
+import { decide, type IdentityDecision } from '../store/identities/decisions.ts';
+import {
+  explainIdentity,
+  findWhose,
+  type Identity,
+  type IdentityExplanation,
+  type ObjectName,
+  readIdentities,
+  readUnjoined,
+  type Unjoined,
+  type WhoseObject,
+} from '../store/identities/read.ts';
 import { resetMarkers } from '../store/markers.ts';
 import { describeMarkers, type MarkerOverview } from '../store/read-overview.ts';
 import { type QuarantinedRow, type QuarantineFilter, readQuarantined } from '../store/read-quarantine.ts';
@@ -174,7 +186,7 @@ export class TidemarkClient implements AsyncDisposable {
 
   /** Open requests, by integration, of one or of every configured one: how many are carried out, how many wait. */
   async requests(integration?: string): Promise<ReadonlyMap<string, RequestCounts>> {
-    const integrations = integration === undefined ? [...(await currentConfigurations(this.#store)).keys()] : [integration];
+    const integrations = integration === undefined ? [...(await currentSubjects(this.#store)).keys()] : [integration];
     await this.#connection.ensureConnected();
     return readRequests(this.#store, this.#temporal, integrations);
   }
@@ -356,6 +368,36 @@ export class TidemarkClient implements AsyncDisposable {
     );
   }
 
+  /** Streams the identities, each with the objects that belong to it, in the order of their numbers. */
+  identities(): AsyncGenerator<Identity> {
+    return readIdentities(this.#store.pool);
+  }
+
+  /** Streams the objects that take part and belong to no identity: those that fit several, or those that fit none. */
+  unjoined(state: Unjoined['state']): AsyncGenerator<Unjoined> {
+    return readUnjoined(this.#store.pool, state);
+  }
+
+  /** Why an identity is as it is, by its number; undefined if there never was one. */
+  async explainIdentity(id: string): Promise<IdentityExplanation | undefined> {
+    return explainIdentity(this.#store.pool, id);
+  }
+
+  /** Whose an object is; undefined for one that identities do not know. */
+  async whose(object: ObjectName): Promise<WhoseObject | undefined> {
+    return findWhose(this.#store.pool, object);
+  }
+
+  /** Records that an object is of the same person as an identity, whatever the rules say. The next run of identities acts on it. */
+  async joinIdentity(decision: IdentityDecision): Promise<void> {
+    await decide(this.#store.pool, 'join', decision);
+  }
+
+  /** Records that an object is not of the person that it was joined to, whatever the rules say. The next run of identities acts on it. */
+  async splitIdentity(decision: IdentityDecision): Promise<void> {
+    await decide(this.#store.pool, 'split', decision);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#store[Symbol.asyncDispose](), this.#connection.close()]);
   }
@@ -390,7 +432,7 @@ export class TidemarkClient implements AsyncDisposable {
 
   /** Configured, now. */
   async #requireStreams(integration: string, streams: readonly string[]): Promise<void> {
-    const configurations = await currentConfigurations(this.#store);
+    const configurations = await currentSubjects(this.#store);
     const config = configurations.get(integration);
     if (config === undefined) throw unknownIntegration(integration, [...configurations.keys()]);
     const unknown = streams.find((stream) => !(stream in config.streams));

@@ -5,6 +5,7 @@ import { addChanges } from './commands/changes.ts';
 import { addCheck } from './commands/check.ts';
 import { addDeletions } from './commands/deletions.ts';
 import { addExplain } from './commands/explain.ts';
+import { addIdentities } from './commands/identities.ts';
 import { addInit } from './commands/init.ts';
 import { addMarker } from './commands/marker.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -58,6 +59,7 @@ Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done with held deletio
     addMarker,
     addQuarantine,
     addExplain,
+    addIdentities,
   ])
     add(program);
   return program;

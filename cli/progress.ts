@@ -3,8 +3,7 @@ import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { Progress } from '../activities/step.ts';
 import type { Mode, StepRecord } from '../model/run.ts';
-import { syncWorkflowId } from '../model/workflow-ids.ts';
-import type { SyncProgress } from '../workflows/sync-integration.ts';
+import type { SyncProgress } from '../workflows/carry-out.ts';
 
 /** What a sync is doing at this moment. */
 export interface SyncState {
@@ -58,8 +57,7 @@ async function stateOf({ temporal, launcherId }: FollowedSync): Promise<SyncStat
     if (pending.some((activity) => activity.activityType?.name === 'awaitClose')) return { ...idle, phase: 'waiting' };
     return { ...idle, phase: 'starting' };
   }
-  const [, integration = ''] = /^sync\/(.*)$/.exec(child.workflowId ?? '') ?? [];
-  const run = temporal.workflow.getHandle(syncWorkflowId(integration), child.runId ?? undefined);
+  const run = temporal.workflow.getHandle(child.workflowId ?? '', child.runId ?? undefined);
   const [description, progress] = await Promise.all([run.describe(), run.query<SyncProgress>('progress').catch(() => undefined)]);
   const activities = (description.raw.pendingActivities ?? []).flatMap((activity): readonly ActivityProgress[] => {
     const payload = activity.heartbeatDetails?.payloads?.[0];

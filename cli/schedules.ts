@@ -8,7 +8,7 @@ import {
   type ScheduleOptionsStartWorkflowAction,
 } from '@temporalio/client';
 import { canonicalJson } from '../model/canonical.ts';
-import type { IntegrationConfig, RetentionConfig, ScheduleConfig } from '../model/config/types.ts';
+import type { RetentionConfig, ScheduleConfig, Subject } from '../model/config/types.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { MaintenanceRequest } from '../model/maintenance.ts';
 import type { LaunchRequest } from '../model/run.ts';
@@ -24,7 +24,7 @@ export interface ScheduleChange {
   readonly summary: string;
 }
 
-export type Configurations = ReadonlyMap<string, IntegrationConfig>;
+export type Configurations = ReadonlyMap<string, Subject>;
 
 /** Raised when the same configuration is to make other schedules than before. */
 const form = 1;
@@ -129,7 +129,7 @@ function declareSchedules(configurations: Configurations, taskQueue: string): re
   );
 }
 
-function declareSchedule(integration: string, { connector }: IntegrationConfig, schedule: ScheduleConfig, taskQueue: string): Declaration {
+function declareSchedule(integration: string, { connector }: Subject, schedule: ScheduleConfig, taskQueue: string): Declaration {
   const { mode, everyMs, cron, timezone, jitterMs, streams, completeEveryMs } = schedule;
   const now = new Date();
   const summary = describeSchedule(schedule);

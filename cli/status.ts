@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { scheduleIdPrefix } from '../model/workflow-ids.ts';
+import { scheduleIdPrefix, syncWorkflowId } from '../model/workflow-ids.ts';
 import { type IntegrationOverview, readOverview } from '../store/read-overview.ts';
 import { runningLaunchers } from '../store/run-summary.ts';
 import type { Store } from '../store/store.ts';
@@ -75,7 +75,7 @@ async function listOpen(store: Store, temporal: Client, integration: string): Pr
   const carried = new Set(await runningLaunchers(store, integration));
   for await (const workflow of temporal.workflow.list({ query: `IntegrationId = '${integration}' AND ExecutionStatus = 'Running'` })) {
     const mode = workflow.searchAttributes.SyncMode?.[0];
-    const kind = workflow.type === 'syncIntegration' ? 'run' : 'request';
+    const kind = workflow.workflowId === syncWorkflowId(integration) ? 'run' : 'request';
     open.push({
       workflowId: workflow.workflowId,
       kind,

@@ -1,6 +1,9 @@
+/** What identities go by where an integration is named: in requests, runs, schedules and markers. No integration may have the name. */
+export const identitiesName = 'identities';
+
 /** The one workflow id of an integration's runs: the server allows one open workflow per id, so two runs cannot exist. */
 export function syncWorkflowId(integration: string): string {
-  return `sync/${integration}`;
+  return integration === identitiesName ? identitiesName : `sync/${integration}`;
 }
 
 /** The workflow id of launchers that a schedule starts; Temporal appends the time of the tick. */

@@ -1,19 +1,35 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../model/canonical.ts';
-import type { Configuration, IntegrationConfig } from '../model/config/types.ts';
+import type { Configuration, IdentitiesConfig, IntegrationConfig, Subject } from '../model/config/types.ts';
+import { identitiesName } from '../model/workflow-ids.ts';
 import { Integration, IntegrationConfigVersion } from './entities/integration.ts';
 import { inTransaction } from './fence.ts';
 import type { Store } from './store.ts';
 
+/** Of an integration, or of `identities`. */
 export interface IntegrationChange {
   readonly integration: string;
   readonly action: 'create' | 'update' | 'remove' | 'unchanged';
 }
 
-type Integrations = Pick<Configuration, 'integrations'>;
+type Subjects = Pick<Configuration, 'integrations' | 'identities'>;
 
-/** The configurations in force, by integration: what the schedules were made from. */
+/** All that a configuration has runs and schedules for, by name. */
+export function subjectsOf({ integrations, identities }: Subjects): ReadonlyMap<string, Subject> {
+  return new Map<string, Subject>([
+    ...Object.entries(integrations),
+    ...(identities === undefined ? [] : [[identitiesName, identities] as const]),
+  ]);
+}
+
+/** The configurations in force, by integration. */
 export async function currentConfigurations(store: Store): Promise<ReadonlyMap<string, IntegrationConfig>> {
+  const subjects = [...(await currentSubjects(store))];
+  return new Map(subjects.filter((subject): subject is [string, IntegrationConfig] => subject[0] !== identitiesName));
+}
+
+/** All that is in force, by name: what the schedules were made from. */
+export async function currentSubjects(store: Store): Promise<ReadonlyMap<string, IntegrationConfig | IdentitiesConfig>> {
   const em = store.orm.em.fork();
   const integrations = await em.find(Integration, { removedAt: null, configId: { $ne: null } });
   const versions = await em.find(IntegrationConfigVersion, {
@@ -23,14 +39,15 @@ export async function currentConfigurations(store: Store): Promise<ReadonlyMap<s
 }
 
 /** What storing this configuration would change. */
-export async function compareConfiguration(store: Store, configuration: Integrations): Promise<readonly IntegrationChange[]> {
-  const current = await currentConfigurations(store);
-  const wanted = Object.entries(configuration.integrations).map(([integration, config]): IntegrationChange => {
+export async function compareConfiguration(store: Store, configuration: Subjects): Promise<readonly IntegrationChange[]> {
+  const current = await currentSubjects(store);
+  const subjects = subjectsOf(configuration);
+  const wanted = [...subjects].map(([integration, config]): IntegrationChange => {
     const before = current.get(integration);
     if (!before) return { integration, action: 'create' };
     return { integration, action: digestOf(before) === digestOf(config) ? 'unchanged' : 'update' };
   });
-  const removed = [...current.keys()].filter((integration) => !(integration in configuration.integrations));
+  const removed = [...current.keys()].filter((integration) => !subjects.has(integration));
   return [...wanted, ...removed.map((integration): IntegrationChange => ({ integration, action: 'remove' }))];
 }
 
@@ -38,12 +55,13 @@ export async function compareConfiguration(store: Store, configuration: Integrat
  * Stores each integration's configuration as an immutable version and makes it the current one; runs that have begun keep theirs. An
  * integration that the configuration no longer names is marked removed: its rows stay, nothing of it runs.
  */
-export async function storeConfiguration(store: Store, configuration: Integrations): Promise<readonly IntegrationChange[]> {
+export async function storeConfiguration(store: Store, configuration: Subjects): Promise<readonly IntegrationChange[]> {
+  const subjects = subjectsOf(configuration);
   const changes = await compareConfiguration(store, configuration);
   await inTransaction(store.pool, 'apply', async (client) => {
     for (const { integration, action } of changes) {
       if (action === 'unchanged') continue;
-      const config = configuration.integrations[integration];
+      const config = subjects.get(integration);
       if (action === 'remove' || !config) {
         await client.query(`update tidemark.integration set removed_at = now() where id = $1`, [integration]);
         continue;
@@ -65,6 +83,6 @@ export async function storeConfiguration(store: Store, configuration: Integratio
   return changes;
 }
 
-function digestOf(config: IntegrationConfig): string {
+function digestOf(config: Subject): string {
   return createHash('sha256').update(canonicalJson(config)).digest('hex');
 }

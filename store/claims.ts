@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Claim, SyncRequest } from '../model/run.ts';
+import { identitiesName } from '../model/workflow-ids.ts';
 import { despiteFrozenWriters, inTransaction } from './fence.ts';
 import { settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
@@ -57,10 +58,13 @@ async function claimWithin(
   if (!row || row.removed || row.config_id === null) {
     throw new TidemarkFailure(
       'InvalidConfiguration',
-      `There is no integration ${integration}${row?.removed ? ': it was removed from the configuration' : ''}.`,
+      `There ${integration === identitiesName ? 'are no rules for identities' : `is no integration ${integration}`}${row?.removed ? ': it was removed from the configuration' : ''}.`,
       {
         integration,
-        remedy: `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
+        remedy:
+          integration === identitiesName
+            ? `Write the block identities in tidemark.yaml and run "tidemark apply".`
+            : `Name it in tidemark.yaml and run "tidemark apply", or correct the name.`,
       },
     );
   }

@@ -1,11 +1,11 @@
-import type { IntegrationConfig } from '../model/config/types.ts';
+import type { IntegrationConfig, Subject } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { IntegrationConfigVersion } from './entities/integration.ts';
 import type { Store } from './store.ts';
 
-/** Reads configuration versions; they are immutable, so each is read once a process. */
-export function configurationReader(store: Store): (configId: string) => Promise<IntegrationConfig> {
-  const known = new Map<string, IntegrationConfig>();
+/** Reads configuration versions of what the caller knows to be of this kind; they are immutable, so each is read once a process. */
+export function configurationReader<Config extends Subject = IntegrationConfig>(store: Store): (configId: string) => Promise<Config> {
+  const known = new Map<string, Config>();
   return async (configId) => {
     const cached = known.get(configId);
     if (cached) return cached;
@@ -15,7 +15,8 @@ export function configurationReader(store: Store): (configId: string) => Promise
         remedy: 'Run "tidemark apply" against this database.',
       });
     }
-    known.set(configId, version.config);
-    return version.config;
+    const config = version.config as Subject as Config;
+    known.set(configId, config);
+    return config;
   };
 }

@@ -1,4 +1,4 @@
-import type { IntegrationConfig } from '../model/config/types.ts';
+import type { IntegrationConfig, Subject } from '../model/config/types.ts';
 import { completeDue } from '../model/schedules.ts';
 import { readSourceUse, type SourceUse } from './source-sessions.ts';
 import type { Store } from './store.ts';
@@ -57,7 +57,10 @@ interface CountRow {
 }
 
 /** Reads small tables and indexes only: never objects, links, changes or the history of runs. */
-export async function readMetrics(store: Store, configuration: (configId: string) => Promise<IntegrationConfig>): Promise<StoredMetrics> {
+export async function readMetrics(
+  store: Store,
+  configuration: (configId: string) => Promise<Subject & Pick<IntegrationConfig, 'source'>>,
+): Promise<StoredMetrics> {
   const { pool } = store;
   const { rows: integrations } = await pool.query<IntegrationRow>(
     `select id, config_id, created_at, now() from tidemark.integration where removed_at is null and config_id is not null order by id`,

@@ -1,6 +1,7 @@
 import type { Mode, Outcome } from '../model/run.ts';
 import { adviseSpacing, type SpacingAdvice } from '../model/spacing.ts';
-import { currentConfigurations } from './apply-configuration.ts';
+import { identitiesName } from '../model/workflow-ids.ts';
+import { currentSubjects } from './apply-configuration.ts';
 import { HeldDeletion } from './entities/held-deletion.ts';
 import { Quarantined } from './entities/quarantine.ts';
 import { readMarkers } from './markers.ts';
@@ -26,6 +27,8 @@ export interface IntegrationOverview {
   readonly streams: Readonly<Record<string, StreamOverview>>;
   /** Deletions that wait for approval. */
   readonly held: number;
+  /** `identities`: objects that wait for a person to decide whose they are. */
+  readonly ambiguous: number;
   readonly quarantined: number;
   /** Sessions with its source that it has open or waits for; null where the source has no limit. */
   readonly sessions: { readonly source: string; readonly open: number; readonly waiting: number } | null;
@@ -54,11 +57,14 @@ export interface MarkerOverview {
   readonly run: string;
 }
 
-/** All integrations of the stored configuration, by name. */
+/** All integrations of the stored configuration, by name, and the identities if there are rules for them. */
 export async function readOverview(store: Store): Promise<readonly IntegrationOverview[]> {
-  const configurations = await currentConfigurations(store);
+  const configurations = await currentSubjects(store);
   const { rows: counts } = await store.pool.query<{ integration_id: string; stream: string; count: number }>(
-    `select integration_id, stream, count(*)::int as count from tidemark.object where deleted_at is null group by integration_id, stream`,
+    `select integration_id, stream, count(*)::int as count from tidemark.object where deleted_at is null group by integration_id, stream
+     union all
+     select $1, $1, count(*)::int from tidemark.identity where ended_at is null`,
+    [identitiesName],
   );
   const uses = await readSourceUse(store.pool);
   return Promise.all(
@@ -82,13 +88,21 @@ export async function readOverview(store: Store): Promise<readonly IntegrationOv
             ]),
           ),
           held: await em.count(HeldDeletion, { integrationId: integration }),
+          ambiguous: integration === identitiesName ? await countAmbiguous(store) : 0,
           quarantined: await em.count(Quarantined, { integrationId: integration }),
-          sessions: config.source === undefined ? null : sessionsOf(uses, integration, config.source.name),
+          sessions: !('source' in config) || config.source === undefined ? null : sessionsOf(uses, integration, config.source.name),
           spacing: adviseSpacing(config.schedules, await readMeasuredRuns(store, integration)),
           drift: await newestDrift(store, integration),
         };
       }),
   );
+}
+
+async function countAmbiguous({ pool }: Store): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::int as count from tidemark.identity_object where state = 'ambiguous'`,
+  );
+  return rows[0]?.count ?? 0;
 }
 
 function sessionsOf(uses: readonly SourceUse[], integration: string, source: string): IntegrationOverview['sessions'] {

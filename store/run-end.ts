@@ -37,7 +37,8 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     await verifyStaged(client, plan, staged);
     const moves = plan.steps.upsert && !plan.dryRun;
     if (moves)
-      for (const stream of plan.streams) if (stream.next !== null) await advanceMarker(client, plan, { ...stream, next: stream.next });
+      for (const stream of plan.streams)
+        if (stream.next !== null) await advanceMarker(client, plan.claim, { ...stream, next: stream.next });
     const totals = await streamTotals(client, plan, staged, moves);
     const links = await linkTotals(client, plan.claim);
     const drift = await readDrift(client, plan, staged);
@@ -124,15 +125,19 @@ export async function failRun(pool: pg.Pool, end: FailParameters): Promise<strin
   });
 }
 
-async function releaseClaim(client: pg.ClientBase, integration: string, runId: string): Promise<void> {
+/** Gives the right to write back, unless another run has it. */
+export async function releaseClaim(client: pg.ClientBase, integration: string, runId: string): Promise<void> {
   await client.query(
     `update tidemark.integration set claimed_by = null, claimed_run = null, step_tokens = '{}' where id = $1 and claimed_run = $2`,
     [integration, runId],
   );
 }
 
+/** A marker, as it is and as it is to be. */
+type MarkerMove = Pick<StreamPlan, 'stream' | 'mode' | 'stored' | 'fingerprint' | 'scope' | 'mappingVersion'> & { readonly next: Marker };
+
 /** Compare-and-set: a marker that was changed or reset since begin read it makes the run stale. */
-async function advanceMarker(client: pg.ClientBase, { claim }: RunPlan, stream: StreamPlan & { readonly next: Marker }): Promise<void> {
+export async function advanceMarker(client: pg.ClientBase, claim: Claim, stream: MarkerMove): Promise<void> {
   const { next, stored } = stream;
   const values = [
     claim.integration,

@@ -16,6 +16,7 @@ import { Migration004Explain } from './migrations/migration-004-explain.ts';
 import { Migration005RunTotals } from './migrations/migration-005-run-totals.ts';
 import { Migration006SourceSessions } from './migrations/migration-006-source-sessions.ts';
 import { Migration007Arrivals } from './migrations/migration-007-arrivals.ts';
+import { Migration008Identities } from './migrations/migration-008-identities.ts';
 import { Migration010Counts } from './migrations/migration-010-counts.ts';
 import { Migration012Remap } from './migrations/migration-012-remap.ts';
 
@@ -70,6 +71,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '005-run-totals', class: Migration005RunTotals },
         { name: '006-source-sessions', class: Migration006SourceSessions },
         { name: '007-arrivals', class: Migration007Arrivals },
+        { name: '008-identities', class: Migration008Identities },
         { name: '010-counts', class: Migration010Counts },
         { name: '012-remap', class: Migration012Remap },
       ],

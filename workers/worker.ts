@@ -5,6 +5,7 @@ import { createActivities, createWaitActivities } from '../activities/index.ts';
 import type { Log } from '../connectors/connector.ts';
 import type { ConnectorRegistry } from '../connectors/registry.ts';
 import { readSecret } from '../model/config/secrets.ts';
+import type { IdentitiesConfig } from '../model/config/types.ts';
 import { waitTaskQueue } from '../model/workflow-ids.ts';
 import { configurationReader } from '../store/configurations.ts';
 import { openStore } from '../store/store.ts';
@@ -70,6 +71,7 @@ async function start(settings: WorkerSettings, undo: AsyncDisposableStack): Prom
     temporal: new Client({ connection, namespace: temporal.namespace }),
     connectors: settings.connectors,
     configuration: configurationReader(store),
+    identities: configurationReader<IdentitiesConfig>(store),
     secret: async (reference) => readSecret(reference, process.env),
     log: settings.log,
   };

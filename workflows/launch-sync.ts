@@ -15,14 +15,15 @@ import {
 import { formatDuration } from '../model/duration.ts';
 import { isDecision, nameRequest, requestedModes, waitsForItsTurn } from '../model/requests.ts';
 import type { LaunchRequest, LaunchResult, RunSummary, SyncRequest } from '../model/run.ts';
-import { syncWorkflowId } from '../model/workflow-ids.ts';
+import { identitiesName, syncWorkflowId } from '../model/workflow-ids.ts';
 import { glance, storeActivities, waitActivities } from './activities.ts';
 import { describeFailure, failWith, rootOf } from './failures.ts';
 import { searchAttributes } from './search-attributes.ts';
 import { syncIntegration } from './sync-integration.ts';
+import { synchronizeIdentities } from './synchronize-identities.ts';
 
 /**
- * The one door to a run, under any workflow id: schedules, the command line, `temporal workflow start` and other programs start it. It
+ * The one door to a run, of an integration or of the identities, under any workflow id: schedules, the command line, `temporal workflow start` and other programs start it. It
  * carries one request to its own outcome. A delta that finds a run open is skipped; a complete waits for its turn, or is skipped because
  * a complete that began after it was asked for has covered it; a decision on held deletions waits and always runs. A failed run fails it
  * with the same typed failure.
@@ -100,7 +101,10 @@ function rejectMalformed(request: LaunchRequest): void {
               ? '"decision" lacks one of the texts digest, by and why'
               : request.dryRun !== undefined && (typeof request.dryRun !== 'boolean' || isDecision(request.mode))
                 ? '"dryRun" is neither true nor false, or goes with a decision'
-                : undefined;
+                : request.integration === identitiesName &&
+                    (request.streams !== undefined || isDecision(request.mode) || request.mode === 'remap' || request.dryRun)
+                  ? 'identities have no streams, nothing held, nothing to remap and no dry run'
+                  : undefined;
   if (problem === undefined) return;
   throw ApplicationFailure.create({
     type: 'InvalidConfiguration',
@@ -116,7 +120,7 @@ function isComplete(decision: LaunchRequest['decision']): boolean {
 /** Starts the run, unless one is open: the server allows one open workflow per id. */
 async function startRun(sync: SyncRequest): Promise<ChildWorkflowHandle<typeof syncIntegration> | undefined> {
   try {
-    return await startChild(syncIntegration, {
+    return await startChild(sync.integration === identitiesName ? synchronizeIdentities : syncIntegration, {
       workflowId: syncWorkflowId(sync.integration),
       args: [sync],
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { identitiesName } from '../../model/workflow-ids.ts';
 import { type ApplyPlan, applyConfiguration } from '../apply.ts';
 import { readConfiguration } from '../configuration-file.ts';
 import { connectTemporal, environment, openMigratedStore } from '../context.ts';
@@ -42,7 +43,9 @@ async function apply({ config, dryRun = false, secrets, json }: ApplyOptions): P
  */
 export function formatPlan({ integrations, schedules, reevaluations, spacing }: ApplyPlan, dryRun: boolean): string {
   const lines = [
-    ...integrations.map(({ integration, action }) => `${action.padEnd(10)} integration ${integration}`),
+    ...integrations.map(
+      ({ integration, action }) => `${action.padEnd(10)} ${integration === identitiesName ? '' : 'integration '}${integration}`,
+    ),
     ...schedules.map(({ schedule, action, summary }) => `${action.padEnd(10)} schedule ${schedule}: ${summary}`),
   ];
   const changes = [...integrations, ...schedules].filter(({ action }) => action !== 'unchanged').length;

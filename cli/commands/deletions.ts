@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { type Command, Option } from 'commander';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { DecisionMode } from '../../model/run.ts';
@@ -8,6 +7,7 @@ import { openClient } from '../context.ts';
 import { exitCodeOf } from '../exit-codes.ts';
 import { count, formatResult, humanAge, indent, table } from '../format.ts';
 import { showProgress } from '../live-progress.ts';
+import { operator } from '../operator.ts';
 import { addCommand, type CommonOptions, parseCount, withConnections } from '../options.ts';
 import { print, printJson } from '../output.ts';
 
@@ -67,15 +67,6 @@ function addDecision(deletions: Command, mode: DecisionMode, description: string
     .option('--why <text>', 'the reason, for the record', '')
     .addOption(new Option('--by <name>', 'who decides, for the record').default(operator(), 'the user of this machine'))
     .action((options: DecideOptions) => decide(mode, options));
-}
-
-/** Who runs this command; a container may run it as a user without a name. */
-function operator(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `user ${process.getuid?.() ?? 'unknown'}`;
-  }
 }
 
 async function list(integration: string | undefined, { json }: CommonOptions): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { identitiesName } from '../../model/workflow-ids.ts';
 import type { RunMention } from '../../store/read-overview.ts';
 import type { StorageReport } from '../../store/read-storage.ts';
 import { openClient } from '../context.ts';
@@ -64,7 +65,7 @@ export function formatStorage({ databaseBytes, statisticsSince, tables, indexes 
 /** One integration's block of the overview. */
 export function formatStatus(status: IntegrationStatus): string {
   const lines = [
-    `${status.integration} (${status.connector})`,
+    status.integration === identitiesName ? identitiesName : `${status.integration} (${status.connector})`,
     `  last success   ${mention(status.lastSuccess)}`,
     ...(status.lastRun !== null && status.lastRun.id !== status.lastSuccess?.id ? [`  last run       ${mention(status.lastRun)}`] : []),
     ...status.open.map(
@@ -76,6 +77,9 @@ export function formatStatus(status: IntegrationStatus): string {
       : []),
     ...(status.held > 0
       ? [`  held           ${count(status.held)} deletions wait for approval: tidemark deletions list ${status.integration}`]
+      : []),
+    ...(status.ambiguous > 0
+      ? [`  undecided      ${count(status.ambiguous)} objects fit several identities: tidemark identities list --ambiguous`]
       : []),
     ...(status.drift !== null && status.drift.differences > 0
       ? [`  drift          run ${status.drift.run} found ${count(status.drift.differences)} differences that deltas had missed`]

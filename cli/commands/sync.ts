@@ -38,9 +38,14 @@ export function addSync(program: Command): void {
     .action(sync);
 }
 
-async function sync(integration: string, { mode, streams, dryRun, wait, json }: SyncOptions): Promise<void> {
+function sync(integration: string, { mode, streams, dryRun, ...options }: SyncOptions): Promise<void> {
+  return syncNow({ integration, mode, ...(streams === undefined ? {} : { streams }), ...(dryRun ? { dryRun } : {}) }, options);
+}
+
+/** Asks for a sync, of an integration or of the identities, and shows it; Ctrl-C cancels it. */
+export async function syncNow(request: LaunchRequest, { wait, json }: Pick<SyncOptions, 'wait' | 'json'>): Promise<void> {
   await using client = await openClient();
-  const request: LaunchRequest = { integration, mode, ...(streams === undefined ? {} : { streams }), ...(dryRun ? { dryRun } : {}) };
+  const { integration } = request;
   const launcherId = await client.startSync(request);
   if (!wait) {
     return json

@@ -2,19 +2,15 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { compileExpression } from '../expression.ts';
 import { isTidemarkFailure } from '../failure.ts';
+import { identitiesName } from '../workflow-ids.ts';
+import { resolveIdentities } from './identities.ts';
 import { issueProblems, suggestion } from './issues.ts';
+import { type Place, problemAt } from './place.ts';
 import type { ConfigProblem } from './problem.ts';
+import { scheduleConfig, scheduleNameProblems } from './schedule-file.ts';
 import { type ConfigurationFile, configurationFileSchema, type IntegrationFile } from './schema.ts';
-import type {
-  Configuration,
-  IntegrationConfig,
-  RetentionConfig,
-  ScheduleConfig,
-  SourceLimits,
-  StepsConfig,
-  StreamConfig,
-} from './types.ts';
-import { type ConfigPath, type Locate, parseYaml } from './yaml-source.ts';
+import type { Configuration, IntegrationConfig, RetentionConfig, SourceLimits, StepsConfig, StreamConfig } from './types.ts';
+import { type Locate, parseYaml } from './yaml-source.ts';
 
 /** What the loader needs to know of a connector; a `Connector` is one. */
 export interface ConnectorSchemas {
@@ -70,21 +66,24 @@ export function loadConfiguration(
   if (found.length > 0) {
     return { ok: false, problems: byPlace(found) };
   }
+  const resolved = Object.fromEntries(integrations.flatMap(({ id, config }) => (config === undefined ? [] : [[id, config] as const])));
+  const identities =
+    parsed.data.identities === undefined
+      ? undefined
+      : resolveIdentities(parsed.data.identities, resolved, { file, locate, root: ['identities'] });
+  if (identities?.ok === false) {
+    return { ok: false, problems: byPlace(identities.problems) };
+  }
   return {
     ok: true,
     configuration: {
-      integrations: Object.fromEntries(integrations.flatMap(({ id, config }) => (config === undefined ? [] : [[id, config] as const]))),
+      integrations: resolved,
+      ...(identities === undefined ? {} : { identities: identities.config }),
       retention: retentionConfig(parsed.data.retention),
     },
     file,
     locate,
   };
-}
-
-interface Place {
-  readonly file: string;
-  readonly locate: Locate;
-  readonly root: ConfigPath;
 }
 
 function textOf(file: string): { readonly text: string } | { readonly problem: ConfigProblem } {
@@ -107,11 +106,6 @@ function textOf(file: string): { readonly text: string } | { readonly problem: C
 
 function byPlace(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
   return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
-}
-
-function problemAt({ file, locate, root }: Place, path: ConfigPath, part: 'key' | 'value', message: string, remedy: string): ConfigProblem {
-  const full = [...root, ...path];
-  return { file, ...locate(full, part), path: full.map(String).join('.'), message, remedy };
 }
 
 interface Resolved {
@@ -143,6 +137,7 @@ function resolveIntegration(
     ...blocks.flatMap((block) => block.problems),
     ...blocks.flatMap((block) => expressionProblems(block, place)),
     ...scheduleNameProblems(integration, place),
+    ...nameProblems(place),
     ...sourceProblems(integration, sources, place),
     ...(integration.streams !== undefined && blocks.length === 0
       ? [problemAt(place, ['streams'], 'key', 'streams names no stream', 'Name at least one, or remove streams to sync all.')]
@@ -257,32 +252,17 @@ function removalProblems(
     );
 }
 
+/** Runs, schedules and markers of identities go by that name. */
+function nameProblems(place: Place): readonly ConfigProblem[] {
+  if (place.root.at(-1) !== identitiesName) return [];
+  return [problemAt(place, [], 'key', 'this name is taken', 'Give the integration another name: identities is what joins them all.')];
+}
+
 function sourceProblems({ source }: IntegrationFile, sources: ConfigurationFile['sources'], place: Place): readonly ConfigProblem[] {
   if (source === undefined || Object.hasOwn(sources, source)) return [];
   const known = Object.keys(sources);
   const remedy = known.length === 0 ? `Add it: sources: { ${source}: { maxSessions: 2 } }.` : suggestion(source, known, 'There are');
   return [problemAt(place, ['source'], 'value', `there is no source "${source}" in the block sources`, remedy)];
-}
-
-function scheduleName({ name, mode }: IntegrationFile['schedules'][number]): string {
-  return name ?? mode;
-}
-
-function scheduleNameProblems({ schedules }: IntegrationFile, place: Place): readonly ConfigProblem[] {
-  const names = schedules.map(scheduleName);
-  return names.flatMap((name, index) =>
-    names.indexOf(name) === index
-      ? []
-      : [
-          problemAt(
-            place,
-            ['schedules', index],
-            'value',
-            `a second schedule with the name "${name}"`,
-            'Give each schedule a name of its own; without one it is called like its mode.',
-          ),
-        ],
-  );
 }
 
 function scheduleStreamProblems({ schedules }: IntegrationFile, chosen: readonly string[], place: Place): readonly ConfigProblem[] {
@@ -333,18 +313,4 @@ function sourceLimits(name: string, sources: ConfigurationFile['sources']): Sour
 
 function retentionConfig({ changes, runs, keepRuns, every }: ConfigurationFile['retention']): RetentionConfig {
   return { changesMs: changes, runsMs: runs, keepRuns, everyMs: every };
-}
-
-function scheduleConfig(schedule: IntegrationFile['schedules'][number]): ScheduleConfig {
-  const { every, cron, completeEvery, streams } = schedule;
-  return {
-    name: scheduleName(schedule),
-    mode: schedule.mode,
-    ...(every === undefined ? {} : { everyMs: every }),
-    ...(cron === undefined ? {} : { cron }),
-    timezone: schedule.timezone,
-    jitterMs: schedule.jitter,
-    ...(completeEvery === undefined ? {} : { completeEveryMs: completeEvery }),
-    ...(streams === undefined ? {} : { streams }),
-  };
 }

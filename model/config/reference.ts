@@ -7,6 +7,7 @@ export function configurationReference(connectors: ReadonlyMap<string, Connector
   const integration = below(inputSchema(configurationFileSchema).properties?.integrations);
   const { streams, schedules, steps, ...rest } = integration?.properties ?? {};
   const schedule = schedules?.items;
+  const { identities } = inputSchema(configurationFileSchema).properties ?? {};
   return [
     introduction(example.trim()),
     section('Integrations', 'Keys of a block below `integrations`; the name of the block is the name of the integration.', {
@@ -20,6 +21,13 @@ export function configurationReference(connectors: ReadonlyMap<string, Connector
     ),
     section('Schedules', 'Keys of an entry of `schedules`.', schedule),
     section('Steps', 'Keys below `steps`, written here with dots for the blocks in between.', steps),
+    section(
+      'Identities',
+      'Keys of the block `identities`, beside `integrations`; [identities.md](identities.md) tells what they mean. Its schedules have no streams.',
+      { ...identities, properties: flat(identities?.properties ?? {}) },
+    ),
+    `Keys of a block below \`identities.sources\`.\n\n${table(below(identities?.properties?.sources))}`,
+    `Keys of an entry of \`identities.join\`.\n\n${table(identities?.properties?.join?.items)}`,
     section(
       'Sources',
       'Keys of a block below `sources`, beside `integrations`; integrations name the block with `source`.',

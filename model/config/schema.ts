@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { cronProblem, timezoneProblem } from '../cron.ts';
 import { durationMs } from './duration.ts';
+import type { Normalization } from './types.ts';
 
 const shortestIntervalMs = 10_000;
 const shortestMaintenanceMs = 60_000;
@@ -218,14 +219,89 @@ const sourceSchema = z.strictObject({
     .describe('Requests a second in all those sessions together, shared out equally among them. Default: as many as it answers.'),
 });
 
+const values = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+const valueLists = z.record(attributeName, z.union([values.transform((value) => [value]), z.array(values).min(1)]));
+
+const streamName = z
+  .string()
+  .regex(/^[^/\s]+\/[^/.\s]+$/, { error: 'not an integration and its stream' })
+  .meta({ remedy: 'Write integration/stream: corp-ad/users.' });
+
+const attributeOfStream = z
+  .string()
+  .regex(/^[^/\s]+\/[^/.\s]+(\.[^\s]+)?$/, { error: 'not an attribute of a source' })
+  .meta({ remedy: 'Write integration/stream.attribute: corp-ad/users.email; without .attribute it has the same name.' });
+
+const attributeNames = z.union([attributeName.transform((name) => [name]), z.array(attributeName).min(1)]);
+
+/** In the order in which they are applied. */
+export const normalizations = ['trim', 'unaccented', 'lower', 'digits', 'unpadded'] as const satisfies readonly Normalization[];
+
+const identitiesSchema = z
+  .strictObject({
+    sources: z
+      .record(
+        streamName,
+        z
+          .strictObject({
+            authoritative: z.boolean().default(false).describe('An object that joins no identity becomes one.'),
+            only: valueLists.default({}).describe('Attribute to value or values: only objects that have one of them take part.'),
+            except: valueLists.default({}).describe('Attribute to value or values: objects that have one of them take no part.'),
+          })
+          .nullable(),
+      )
+      .describe('The streams that take part, as integration/stream, in the order in which they are joined.'),
+    join: z
+      .array(
+        z.strictObject({
+          name: identifier.describe('Names the rule where it is told why an object was joined.'),
+          by: z
+            .union([attributeNames, z.record(streamName, attributeNames)])
+            .describe('The attribute whose value must be equal, or several; or for each source its own.'),
+          normalize: z
+            .array(z.enum(normalizations))
+            .default(['trim'])
+            .describe(
+              'What is done to values before they are compared: trim, unaccented, lower, digits (nothing else stays), unpadded (no zeros in front).',
+            ),
+        }),
+      )
+      .default([])
+      .describe('Rules by which an object joins an identity of the sources before its own; the first that finds somebody decides.'),
+    attributes: z
+      .record(
+        attributeName,
+        z
+          .array(
+            z.union([
+              attributeOfStream,
+              z.strictObject({
+                of: attributeOfStream.describe('The attribute that names the other object: hr/people.building.'),
+                lookup: z.strictObject({
+                  from: streamName.describe('The stream of the other object: hr/buildings.'),
+                  match: attributeName.describe('Its attribute that has the value of `of`.'),
+                  value: attributeName.describe('Its attribute that is taken.'),
+                }),
+              }),
+            ]),
+          )
+          .min(1),
+      )
+      .describe('Attributes of identities, each with where its value may come from: the first that has one gives it.'),
+    schedules: z.array(scheduleSchema).default([]).describe('When to synchronize identities. None: only on demand.'),
+  })
+  .describe('How objects of several integrations become identities.');
+
 /** `tidemark.yaml` as it is written, apart from what belongs to connectors: `settings` and the rest of each stream's block. */
 export const configurationFileSchema = z.strictObject({
   integrations: z
     .record(identifier, integrationSchema)
     .describe('The connections to source systems, by name: lower-case letters, digits and dashes.'),
+  identities: identitiesSchema.optional(),
   sources: z.record(identifier, sourceSchema).default({}).describe('Limits of source systems, for integrations that name one.'),
   retention: retentionSchema,
 });
 
 export type ConfigurationFile = z.output<typeof configurationFileSchema>;
+export type IdentitiesFile = z.output<typeof identitiesSchema>;
 export type IntegrationFile = z.output<typeof integrationSchema>;

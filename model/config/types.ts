@@ -6,7 +6,68 @@ export type SecretReference = { readonly env: string } | { readonly file: string
 /** The whole configuration after validation: defaults filled in, durations in milliseconds. JSON, and free of secrets: it is stored as it is. */
 export interface Configuration {
   readonly integrations: Readonly<Record<string, IntegrationConfig>>;
+  /** Absent: nobody is joined. */
+  readonly identities?: IdentitiesConfig;
   readonly retention: RetentionConfig;
+}
+
+/** What runs are made for and schedules start: an integration, or the identities of all of them. */
+export interface Subject {
+  readonly connector: string;
+  readonly streams: Readonly<Record<string, unknown>>;
+  readonly schedules: readonly ScheduleConfig[];
+}
+
+/** How objects of several integrations become identities. Its runs are told of as those of one stream, `identities`. */
+export interface IdentitiesConfig extends Subject {
+  readonly connector: 'identities';
+  readonly streams: { readonly identities: object };
+  readonly rules: IdentityRules;
+}
+
+export interface IdentityRules {
+  /** In the order in which they are joined: objects of a source join identities of the sources before it. */
+  readonly sources: readonly IdentitySource[];
+  /** The first that finds somebody decides. */
+  readonly join: readonly JoinRule[];
+  /** For each attribute of an identity where its value may come from; the first that has one gives it. */
+  readonly attributes: Readonly<Record<string, readonly AttributeOrigin[]>>;
+}
+
+export interface StreamName {
+  readonly integration: string;
+  readonly stream: string;
+}
+
+export interface IdentitySource extends StreamName {
+  /** An object that joins nobody is an identity of its own. */
+  readonly authoritative: boolean;
+  /** Attributes and the values of which an object must have one. */
+  readonly only: Readonly<Record<string, readonly string[]>>;
+  /** Attributes and the values of which an object must have none. */
+  readonly except: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What is done to a value before it is compared, in the order of `normalizations`. */
+export type Normalization = 'trim' | 'unaccented' | 'lower' | 'digits' | 'unpadded';
+
+export interface JoinRule {
+  readonly name: string;
+  /** By source (`hr/people`): the attributes whose values together must be equal. */
+  readonly by: Readonly<Record<string, readonly string[]>>;
+  readonly normalize: readonly Normalization[];
+}
+
+export interface AttributeOrigin extends StreamName {
+  readonly attribute: string;
+  /** The value is not the attribute's own but one of the object that it names. */
+  readonly lookup?: Lookup;
+}
+
+/** The object of a stream whose attribute `match` has the value, and its attribute `value`. */
+export interface Lookup extends StreamName {
+  readonly match: string;
+  readonly value: string;
 }
 
 /** How long is kept what syncing no longer needs, and how often `maintain` looks. */
@@ -14,7 +75,7 @@ export interface RetentionConfig extends MaintenanceRequest {
   readonly everyMs: number;
 }
 
-export interface IntegrationConfig {
+export interface IntegrationConfig extends Subject {
   /** The connector's type. */
   readonly connector: string;
   /** The source with others' integrations that read it too, and what it bears; absent: no limit. */

@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import type { IntegrationConfig } from '../../model/config/types.ts';
+import type { IdentitiesConfig, IntegrationConfig } from '../../model/config/types.ts';
 
-/** One configured connection to one source system, with the claim of the run that may write for it. */
+/** One configured connection to one source system, or the identities of all, with the claim of the run that may write for it. */
 export const Integration = defineEntity({
   name: 'Integration',
   tableName: 'integration',
@@ -31,7 +31,7 @@ export const IntegrationConfigVersion = defineEntity({
     integrationId: p.text(),
     /** sha256 over the canonical JSON of `config`. */
     digest: p.text(),
-    config: p.json().$type<IntegrationConfig>(),
+    config: p.json().$type<IntegrationConfig | IdentitiesConfig>(),
     createdAt: p.datetime(),
   },
 });

@@ -24,6 +24,18 @@ export async function purgeDeleted(pool: pg.Pool, integration: string, purgeAfte
     const gone = rows.map(({ id }) => id);
     await client.query(`delete from tidemark.links_state where object_id = any($1::bigint[])`, [gone]);
     await client.query(`delete from tidemark.unresolved_link where from_id = any($1::bigint[])`, [gone]);
+    // Their identities, if they had any, are told by the next run of those that they are gone, and so are their keys.
+    await client.query(
+      `insert into tidemark.identity_pending (level, object_id, changed)
+       select k.level, k.object_id, true
+         from unnest($1::bigint[]) as g (id)
+         cross join lateral (
+           select i.level, i.object_id from tidemark.identity_object i where i.object_id = g.id
+           union
+           select e.level, e.object_id from tidemark.identity_key e where e.object_id = g.id offset 0) k
+       on conflict (level, object_id) do nothing`,
+      [gone],
+    );
     return gone.length;
   });
 }

@@ -505,3 +505,122 @@ describe('a run', () => {
     await expectRefused(history);
   });
 });
+
+describe('a request for identities', () => {
+  const begin = (mode: RequestedMode, more: object = {}) =>
+    buildHistory({
+      workflowType: 'launchSync',
+      workflowId: 'launch/identities/scripted',
+      input: [{ integration: 'identities', mode, ...more }],
+    });
+  const facts = (open: Open | null) => ({
+    connectorType: 'identities',
+    sourceTaskQueue: null,
+    running: open ? { id: '7', mode: open } : null,
+  });
+  const asksForIdentities = (history: HistoryBuilder, mode: RequestedMode, child: string, workflowId: string) => {
+    history.task();
+    history.upsertSearchAttributes({ IntegrationId: 'identities', SyncMode: mode });
+    history.localActivity('describeIntegration', facts(null));
+    history.upsertSearchAttributes({ ConnectorType: 'identities' });
+    return history.childInitiated(child, workflowId);
+  };
+
+  it('starts the one run of identities', async () => {
+    const history = begin('delta');
+    carries(history, asksForIdentities(history, 'delta', 'synchronizeIdentities', 'identities'));
+    await replay(history.history());
+  });
+
+  it.each([
+    ['the run of an integration', 'syncIntegration', 'identities'],
+    ['a run beside it', 'synchronizeIdentities', 'sync/identities'],
+  ])('starts not %s', async (_, child, workflowId) => {
+    const history = begin('delta');
+    asksForIdentities(history, 'delta', child, workflowId);
+    history.task();
+    await expectRefused(history);
+  });
+
+  it('for a delta is skipped while one runs', async () => {
+    const history = begin('delta');
+    history.childAlreadyExists(asksForIdentities(history, 'delta', 'synchronizeIdentities', 'identities'));
+    history.task();
+    history.localActivity('describeIntegration', facts('complete'));
+    isSkipped(history);
+    await replay(history.history());
+  });
+
+  it('for a complete waits while one runs, then asks again', async () => {
+    const history = begin('complete');
+    history.childAlreadyExists(asksForIdentities(history, 'complete', 'synchronizeIdentities', 'identities'));
+    history.task();
+    history.localActivity('describeIntegration', facts('delta'));
+    history.activityCompleted(history.activityScheduled('awaitClose'), null);
+    history.task();
+    carries(history, history.childInitiated('synchronizeIdentities', 'identities'));
+    await replay(history.history());
+  });
+
+  it.each([[{ streams: ['users'] }], [{ dryRun: true }]])('with %o is malformed', async (more) => {
+    const history = begin('complete', more);
+    history.task();
+    history.failed({ kind: 'application', type: 'InvalidConfiguration' });
+    await replay(history.history());
+  });
+});
+
+describe('a run of identities', () => {
+  const run = (workflowId: string) =>
+    buildHistory({ workflowType: 'synchronizeIdentities', workflowId, input: [{ integration: 'identities', mode: 'delta' }] });
+  const plan = { claim: { runId: '8' }, mode: 'delta', reason: 'changes since the stored marker' };
+  const does = (history: HistoryBuilder, activity: string, result: unknown = null) => {
+    history.activityCompleted(history.activityScheduled(activity), result);
+    history.task();
+  };
+  const succeeds = (history: HistoryBuilder) => {
+    history.activityCompleted(history.activityScheduled('commitIdentities'), { id: '8', reason: null, streams: {} });
+    history.task();
+    history.upsertSearchAttributes({ SyncOutcome: 'succeeded' });
+    history.completed({ id: '8' });
+  };
+
+  it('goes straight to its commit where nothing is noted', async () => {
+    const history = run('identities');
+    history.task();
+    does(history, 'beginIdentities', plan);
+    does(history, 'collectIdentities', false);
+    succeeds(history);
+    await replay(history.history());
+  });
+
+  it('joins, then composes', async () => {
+    const history = run('identities');
+    history.task();
+    does(history, 'beginIdentities', plan);
+    does(history, 'collectIdentities', true);
+    does(history, 'joinIdentities');
+    does(history, 'composeIdentities');
+    succeeds(history);
+    await replay(history.history());
+  });
+
+  it('begins again where its claim is stale', async () => {
+    const history = run('identities');
+    history.task();
+    does(history, 'beginIdentities', plan);
+    history.activityFailed(history.activityScheduled('collectIdentities'), { kind: 'application', type: 'StaleRun' });
+    history.task();
+    does(history, 'beginIdentities', plan);
+    does(history, 'collectIdentities', false);
+    succeeds(history);
+    await replay(history.history());
+  });
+
+  it('under any other workflow id does not begin', async () => {
+    const history = run('identities-2');
+    history.task();
+    history.failed({ kind: 'application', type: 'InvalidConfiguration' });
+    await replay(history.history());
+  });
+});

@@ -161,6 +161,43 @@ it('late delta', async () => {
   await record('launch-delta-late', launcher);
 });
 
+it('identities: complete, delta with news, empty delta, and one that meets a run', async () => {
+  const people = new ScriptedSource('people');
+  sources.set('people', people);
+  put(people, 3);
+  await tidemark.apply(
+    `integrations: { people: { connector: scripted, settings: { source: people }, streams: { users: {} } } }
+identities: { sources: { people/users: { authoritative: true } }, attributes: { displayName: [people/users] } }`,
+  );
+  await tidemark.sync({ integration: 'people', mode: 'complete' });
+  const integration = 'identities';
+  expect(await tidemark.sync({ integration, mode: 'auto' })).toMatchObject({ run: { mode: 'complete' } });
+  await recordRun('identities-complete', integration);
+  expect(await tidemark.sync({ integration, mode: 'delta' })).toMatchObject({ run: { mode: 'delta' } });
+  await recordRun('identities-delta-empty', integration);
+  put(people, 4);
+  await tidemark.sync({ integration: 'people', mode: 'delta' });
+  const delta = await tidemark.launch({ integration, mode: 'delta' });
+  expect(await tidemark.ending(delta)).toMatchObject({ run: { streams: { identities: { created: 1 } } } });
+  await record('launch-identities-delta-runs', delta);
+  await recordRun('identities-delta', integration);
+  const client = await tidemark.store.pool.connect();
+  await client.query('begin; lock table tidemark.identity_pending');
+  const running = await tidemark.launch({ integration, mode: 'delta' });
+  await eventually(
+    'a run',
+    async () =>
+      (await tidemark.store.pool.query(`select from tidemark.sync_run where integration_id = $1 and outcome = 'running'`, [integration]))
+        .rowCount,
+  );
+  const late = await tidemark.launch({ integration, mode: 'delta' });
+  expect(await tidemark.ending(late)).toMatchObject({ outcome: 'skipped', reason: expect.stringContaining('delta') });
+  await record('launch-identities-delta-skipped', late);
+  await client.query('rollback');
+  client.release();
+  expect(await tidemark.ending(running)).toMatchObject({ outcome: 'succeeded' });
+});
+
 it('launcher cancelled while it waits', async () => {
   const integration = 'cancelled-waiting';
   const source = await integrate(integration);

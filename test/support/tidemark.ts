@@ -60,7 +60,7 @@ export async function startTidemark(connectors: readonly Connector[], intercepto
       return worker;
     };
     await launchWorker();
-    let configuration: Pick<Configuration, 'integrations'> = { integrations: {} };
+    let configuration: Pick<Configuration, 'integrations' | 'identities'> = { integrations: {} };
     const owned = undo.move();
     const tidemark: TestTidemark = {
       store,
@@ -70,7 +70,12 @@ export async function startTidemark(connectors: readonly Connector[], intercepto
       async apply(yaml) {
         const loaded = loadConfiguration({ text: yaml, file: 'test.yaml' }, registry);
         if (!loaded.ok) throw new Error(loaded.problems.map((problem) => `${problem.line}: ${problem.message}`).join('\n'));
-        configuration = { integrations: { ...configuration.integrations, ...loaded.configuration.integrations } };
+        const { integrations, identities } = loaded.configuration;
+        configuration = {
+          ...configuration,
+          integrations: { ...configuration.integrations, ...integrations },
+          ...(identities ? { identities } : {}),
+        };
         await storeConfiguration(store, configuration);
       },
       async launch(request) {

@@ -432,7 +432,7 @@ describe('a bad configuration', () => {
       /Known connectors: example/,
     ],
     ['no connector', 'integrations:\n  corp:\n    settings: {}\n', 2, /connector is missing/, /kind of source/],
-    ['no integrations', 'schedules: []\nintegrations: {}\n', 1, /unknown key "schedules"/, /Known keys: integrations/],
+    ['no integrations', 'schedules: []\nintegrations: {}\n', 1, /unknown key "schedules"/, /Known keys: identities, integrations/],
     ['nothing in it', '', 1, /integrations is missing/, /connections to source systems/],
     [
       'a bad name of an integration',
