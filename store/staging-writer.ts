@@ -213,20 +213,9 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       totals.links += rows.length;
       linkRows.push(...rows);
       const key = item.key === undefined ? null : storable(item.key);
-      const attributes = storableAttributes(item.attributes);
+      const { attributes, json } = storableAttributes(item.attributes);
       pending.push({
-        row: itemRow([
-          row,
-          plan.stream,
-          'object',
-          id,
-          key,
-          JSON.stringify(attributes),
-          hash,
-          linksHash,
-          kinds.size > 0 ? [...kinds] : null,
-          null,
-        ]),
+        row: itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, kinds.size > 0 ? [...kinds] : null, null]),
         bare,
         ...(mapping ? { mapping: mappingRow(attempt, row, mapping.evaluate({ id, key: key ?? '', source: attributes })) } : {}),
       });

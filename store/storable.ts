@@ -11,17 +11,19 @@ export function storable(text: string): string {
   return isStorable(text) ? text : Buffer.from(text).toString('base64');
 }
 
-/** Attributes with every name and value in a form that jsonb takes; mostly the same object. */
-export function storableAttributes(attributes: SourceAttributes): SourceAttributes {
-  return Object.entries(attributes).every(
-    ([name, value]) => isStorable(name) && (Array.isArray(value) ? value : [value]).every(isStorableValue),
-  )
-    ? attributes
-    : Object.fromEntries(Object.entries(attributes).map(([name, value]) => [storable(name), storableValue(value)]));
+/** Attributes as they are stored, and their JSON. */
+export interface StorableAttributes {
+  readonly attributes: SourceAttributes;
+  readonly json: string;
 }
 
-function isStorableValue(value: unknown): boolean {
-  return typeof value !== 'string' || isStorable(value);
+/** Attributes with every name and value in a form that jsonb takes; mostly the same object. */
+export function storableAttributes(attributes: SourceAttributes): StorableAttributes {
+  const json = JSON.stringify(attributes);
+  // JSON writes what can't be stored as an escape, and little else.
+  if (!json.includes('\\u')) return { attributes, json };
+  const storables = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [storable(name), storableValue(value)]));
+  return { attributes: storables, json: JSON.stringify(storables) };
 }
 
 function storableValue(value: SourceAttributes[string]): NonNullable<SourceAttributes[string]> | null {
