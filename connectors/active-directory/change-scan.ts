@@ -1,8 +1,8 @@
-import { AndFilter, type Filter, GreaterThanEqualsFilter, type SearchEntry } from 'ldapts';
+import { AndFilter, type Filter, GreaterThanEqualsFilter } from 'ldapts';
 import type { Marker } from '../../model/marker.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isSameDn } from '../directory/distinguished-name.ts';
-import { buffers, values } from '../directory/entry.ts';
+import { buffers, type Entry, values } from '../directory/entry.ts';
 import { generalizedTime } from '../directory/generalized-time.ts';
 import { domainScope, extendedDn, showDeleted, showRecycled } from './controls.ts';
 import { instantMsFrom1601Seconds } from './directory-time.ts';
@@ -108,7 +108,7 @@ export async function scanChanges(options: {
   return { gone, returned, alive, containers };
 }
 
-function metadataOf(entry: SearchEntry): readonly AttributeChange[] | undefined {
+function metadataOf(entry: Entry): readonly AttributeChange[] | undefined {
   const [blob] = buffers(entry, 'replPropertyMetaData');
   return blob === undefined ? undefined : parseReplicationMetadata(blob);
 }

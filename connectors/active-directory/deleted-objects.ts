@@ -24,9 +24,7 @@ export async function seesDeletions(connection: DirectoryConnection, domainDn: s
     },
     'empty',
   );
-  return ['objectClass', 'whenCreated'].every((name) =>
-    container?.attributes.some(({ type, parsedBuffers }) => type === name && parsedBuffers.length > 0),
-  );
+  return ['objectClass', 'whenCreated'].every((name) => container?.attributes.some(({ type, count }) => type === name && count > 0));
 }
 
 /** How to give an account what {@link seesDeletions} asks for. */

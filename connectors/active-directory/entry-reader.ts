@@ -1,14 +1,14 @@
-import type { Control, SearchEntry } from 'ldapts';
+import type { Control } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { SourceAttributes, SourceValue } from '../../model/item.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
-import { buffers, values } from '../directory/entry.ts';
+import { buffers, type Entry, type EntryAttribute, values } from '../directory/entry.ts';
 import { isoFromGeneralizedTime } from '../directory/generalized-time.ts';
 import { type LinksItem, type ObjectItem, slices } from '../directory/items.ts';
 import { isSecret, isTrackedAnyway, isUntracked } from './attributes.ts';
 import { guidText, sidText } from './binary-text.ts';
 import { domainScope, extendedDn } from './controls.ts';
-import { parseExtendedDn } from './extended-dn.ts';
+import { guidOf, parseExtendedDn } from './extended-dn.ts';
 import type { PrimaryGroups } from './primary-groups.ts';
 import { parseRange, readRest, withoutRange } from './ranged-values.ts';
 import type { AttributeDefinition, SchemaView, ValueForm } from './schema.ts';
@@ -28,7 +28,21 @@ export interface EntryReader {
   readonly controls: () => readonly Control[];
   /** Entries may carry lists of references: a page of them can be a thousand times as big as one of others. */
   readonly hasLists: boolean;
-  read(entry: SearchEntry): Promise<ReadEntry>;
+  read(entry: Entry): Promise<ReadEntry>;
+}
+
+interface Output {
+  readonly definition: AttributeDefinition;
+  /** Under these names it is given. */
+  readonly names: readonly string[];
+}
+
+/** What becomes of an attribute whose description is spelled so. */
+interface Handling {
+  /** `undefined`: it is not given as an attribute. */
+  readonly output: Output | undefined;
+  /** The place of the last value, where the server says that it has more. */
+  readonly last: number | undefined;
 }
 
 /** The attributes of a stream that its links are made of, and what making them needs. */
@@ -54,7 +68,7 @@ export function entryReader(options: {
   readonly trackable: boolean;
 }): EntryReader {
   const { connection, plan, schema, primaryGroups, memberRange } = options;
-  const outputs = new Map<string, { readonly definition: AttributeDefinition; readonly names: readonly string[] }>();
+  const outputs = new Map<string, Output>();
   for (const name of new Set(options.requested)) {
     const definition = schema.get(name.toLowerCase());
     if (definition === undefined) continue;
@@ -76,31 +90,43 @@ export function entryReader(options: {
     ]),
   ];
 
+  // Servers spell a name alike in all entries.
+  const handlings = new Map<string, Handling>();
+  function handlingOf(type: string): Handling {
+    const known = handlings.get(type);
+    if (known !== undefined) return known;
+    const [name, last] = [withoutRange(type).toLowerCase(), parseRange(type)?.last];
+    const handling = { output: isList(name) ? undefined : outputs.get(name), last: last === '*' ? undefined : last };
+    handlings.set(type, handling);
+    return handling;
+  }
+
   /** All targets, or `undefined` if the list can't be told: its links then stay as they are. */
-  async function manyTargets(entry: SearchEntry, attribute: string): Promise<readonly string[] | undefined> {
+  async function manyTargets(entry: Entry, attribute: string): Promise<readonly string[] | undefined> {
     const collected: string[] = [];
     const prefix = `${attribute.toLowerCase()};`;
-    for (const { type, parsedBuffers } of entry.attributes) {
-      const lower = type.toLowerCase();
+    const collect = (part: EntryAttribute): void => {
+      for (const value of part.texts()) collected.push(targetId(value, connection.host));
+    };
+    for (const part of entry.attributes) {
+      const lower = part.type.toLowerCase();
       if (lower !== attribute.toLowerCase() && !lower.startsWith(prefix)) continue;
-      collected.push(...parsedBuffers.map(String));
-      const range = parseRange(type);
+      collect(part);
+      const range = parseRange(part.type);
       if (range !== undefined && range.last !== '*') {
         const rest = await readRest(connection, parseExtendedDn(entry.name), attribute, range.last + 1, memberRange);
         if (rest === undefined) return undefined;
-        for (const value of rest) collected.push(String(value));
+        rest.forEach(collect);
       }
     }
-    return collected.map((value) => targetId(value, connection.host));
+    return collected;
   }
 
   /** Windows caps the values of an attribute (MaxValRange) although no range was asked for, and says so in the attribute's description. */
-  async function allValues(entry: SearchEntry, type: string, first: readonly Buffer[]): Promise<readonly Buffer[]> {
-    const range = parseRange(type);
-    if (range === undefined || range.last === '*') return first;
-    const name = withoutRange(type);
-    const rest = await readRest(connection, parseExtendedDn(entry.name), name, range.last + 1, memberRange);
-    if (rest !== undefined) return [...first, ...rest];
+  async function allValues(entry: Entry, first: EntryAttribute, after: number): Promise<readonly EntryAttribute[]> {
+    const name = withoutRange(first.type);
+    const rest = await readRest(connection, parseExtendedDn(entry.name), name, after + 1, memberRange);
+    if (rest !== undefined) return [first, ...rest];
     throw new TidemarkFailure('ListingIncomplete', `${connection.host} stopped in the middle of the values of ${name}`, {
       stream: plan.name,
       remedy: 'The object or the rights of the account changed during the read: the run is made again.',
@@ -115,12 +141,11 @@ export function entryReader(options: {
       const { guid, dn } = parseExtendedDn(entry.name);
       const id = guid ?? '';
       const content: Record<string, SourceValue> = {};
-      for (const { type, parsedBuffers } of entry.attributes) {
-        const attribute = withoutRange(type).toLowerCase();
-        const output = outputs.get(attribute);
-        if (output === undefined || parsedBuffers.length === 0 || isList(attribute)) continue;
-        const raw = await allValues(entry, type, parsedBuffers);
-        const value = output.definition.name === 'distinguishedName' ? dn : sourceValue(raw, output.definition);
+      for (const attribute of entry.attributes) {
+        const { output, last } = handlingOf(attribute.type);
+        if (output === undefined || attribute.count === 0) continue;
+        const parts = last === undefined ? [attribute] : await allValues(entry, attribute, last);
+        const value = output.definition.name === 'distinguishedName' ? dn : sourceValue(parts, output.definition);
         for (const name of output.names) content[name] = value;
       }
       const links: Record<string, readonly string[]> = {};
@@ -169,7 +194,7 @@ function refuseUnreadable(stream: string, name: string, definition: AttributeDef
 }
 
 function targetId(value: string, host: string): string {
-  const { guid } = parseExtendedDn(value);
+  const guid = guidOf(value);
   if (guid === undefined) {
     throw new TidemarkFailure('ListingIncomplete', `${host} gave a reference without the id of its target`, {
       remedy: 'Use this connector with Active Directory or Samba only, and not through a proxy that drops controls.',
@@ -179,23 +204,26 @@ function targetId(value: string, host: string): string {
 }
 
 /** The value of an attribute as JSON: a scalar for single-valued attributes, else always a list. */
-function sourceValue(raw: readonly Buffer[], { form, single }: AttributeDefinition): SourceValue {
-  if (!single) return raw.map((value) => String(scalar(value, form)));
-  const [value] = raw;
-  return value === undefined ? null : scalar(value, form);
+function sourceValue(parts: readonly EntryAttribute[], { form, single }: AttributeDefinition): SourceValue {
+  if (!single) return parts.flatMap((part) => scalars(part, form).map(String));
+  const [part] = parts;
+  if (part === undefined) return null;
+  return isBinary(form) ? (scalars(part, form)[0] ?? null) : fromText(part.text(), form);
 }
 
-function scalar(raw: Buffer, form: ValueForm): string | number | boolean {
-  switch (form) {
-    case 'guid':
-      return raw.length === 16 ? guidText(raw) : raw.toString('base64');
-    case 'sid':
-      return sidText(raw);
-    case 'binary':
-      return raw.toString('base64');
-    default:
-      return fromText(raw.toString('utf8'), form);
-  }
+function scalars(part: EntryAttribute, form: ValueForm): readonly (string | number | boolean)[] {
+  return isBinary(form) ? part.buffers().map((raw) => fromBytes(raw, form)) : part.texts().map((text) => fromText(text, form));
+}
+
+type BinaryForm = Extract<ValueForm, 'guid' | 'sid' | 'binary'>;
+
+function isBinary(form: ValueForm): form is BinaryForm {
+  return form === 'guid' || form === 'sid' || form === 'binary';
+}
+
+function fromBytes(raw: Buffer, form: BinaryForm): string {
+  if (form === 'sid') return sidText(raw);
+  return form === 'guid' && raw.length === 16 ? guidText(raw) : raw.toString('base64');
 }
 
 function fromText(text: string, form: ValueForm): string | number | boolean {

@@ -1,4 +1,5 @@
 import type { DirectoryConnection } from '../directory/connection.ts';
+import type { EntryAttribute } from '../directory/entry.ts';
 import { domainScope, extendedDn } from './controls.ts';
 import type { ExtendedDn } from './extended-dn.ts';
 
@@ -21,7 +22,7 @@ export function parseRange(description: string): ValueRange | undefined {
 }
 
 /**
- * The values of an attribute from `start` on, range by range, until the server says that there are no more. Values that change meanwhile
+ * The values of an attribute from `start` on, one part a range, until the server says that there are no more. Values that change meanwhile
  * may shift between ranges: that change is newer than the run's marker, so the next delta reads the object again.
  * `undefined` if the server shows no values any more before it said so: the object was deleted, its list became shorter than `start`, or
  * the account lost the right to see it. What was read so far must not pass for the whole.
@@ -32,8 +33,8 @@ export async function readRest(
   attribute: string,
   start: number,
   step: number,
-): Promise<readonly Buffer[] | undefined> {
-  const collected: Buffer[] = [];
+): Promise<readonly EntryAttribute[] | undefined> {
+  const collected: EntryAttribute[] = [];
   let next: number | '*' = start;
   while (next !== '*') {
     const [entry] = await connection.search(
@@ -48,7 +49,7 @@ export async function readRest(
     );
     const answer = entry?.attributes.find(({ type }) => parseRange(type) !== undefined);
     if (answer === undefined) return undefined;
-    for (const value of answer.parsedBuffers) collected.push(value);
+    collected.push(answer);
     const last = parseRange(answer.type)?.last ?? '*';
     next = last === '*' ? '*' : last + 1;
   }

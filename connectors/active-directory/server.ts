@@ -1,8 +1,7 @@
-import type { SearchEntry } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { ServerIdentity } from '../../model/marker.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
-import { buffers, values } from '../directory/entry.ts';
+import { buffers, type Entry, values } from '../directory/entry.ts';
 import { isoFromGeneralizedTime } from '../directory/generalized-time.ts';
 import { guidText } from './binary-text.ts';
 import { showDeletedOid, showRecycledOid } from './controls.ts';
@@ -31,7 +30,7 @@ export interface DirectoryPosition {
 
 const rootDse = { base: '', scope: 'base', what: 'the root entry' } as const;
 
-function required(entry: SearchEntry | undefined, attribute: string, host: string): string {
+function required(entry: Entry | undefined, attribute: string, host: string): string {
   const value = entry === undefined ? undefined : values(entry, attribute)[0];
   if (value === undefined || value === '') {
     throw new TidemarkFailure(

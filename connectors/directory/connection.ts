@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import {
   BindRequest,
@@ -9,13 +10,15 @@ import {
   type Message,
   PagedResultsControl,
   PresenceFilter,
-  type SearchEntry,
   SearchRequest,
   type SearchResponse,
 } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
+import { BerCursor, tags } from './ber.ts';
 import type { Dialect } from './dialect.ts';
+import { type Entry, readEntry, typeReader } from './entry.ts';
 import { connectionFailure, requestFailure, resultCodes, signInFailure } from './failures.ts';
+import { messageReader } from './message-reader.ts';
 import { type TransportSettings, transportOf } from './transport.ts';
 
 /** One search, as the directory understands it. */
@@ -42,13 +45,13 @@ export interface DirectoryConnection extends AsyncDisposable {
   /** Host and port, for error messages. */
   readonly host: string;
   /** All entries of a small result. A base that does not exist gives an empty list if `missing` says so. */
-  search(search: Search, missing?: 'fail' | 'empty'): Promise<readonly SearchEntry[]>;
+  search(search: Search, missing?: 'fail' | 'empty'): Promise<readonly Entry[]>;
   /**
    * Entries page by page, ended by an empty cookie and nothing else (RFC 2696 3): a page without entries may be followed by full ones. One
    * page is asked for ahead.
    * A limit or a referral fails with `ListingIncomplete`. A base that does not exist gives nothing if `missing` says so.
    */
-  pages(search: Search, pageSize: number, missing?: 'fail' | 'empty'): AsyncGenerator<readonly SearchEntry[], void>;
+  pages(search: Search, pageSize: number, missing?: 'fail' | 'empty'): AsyncGenerator<readonly Entry[], void>;
 }
 
 /** Connects, protects the connection as the settings say, and signs in. Fails with `SourceUnavailable`, `InvalidConfiguration` or `AuthenticationFailed`. */
@@ -71,6 +74,7 @@ export async function connect(
     // With an ldap:// address ldapts takes these options for a wish for implicit TLS.
     ...(transport === 'ldaps' ? { tlsOptions: tls } : {}),
   });
+  const arriving = receiveEntries(internals(client));
   // Closing the socket is the only way to cut a request short: ldapts has no public abandon.
   let refuse: (reason: unknown) => void = () => undefined;
   // A socket that is destroyed while it connects leaves ldapts waiting for ever.
@@ -107,14 +111,17 @@ export async function connect(
   }
 
   let dead: unknown;
-  async function request(search: Search, paging: PagedResultsControl | undefined): Promise<SearchResponse> {
+  async function request(search: Search, paging: PagedResultsControl | undefined): Promise<Answer> {
     await pace?.();
     signal.throwIfAborted();
     if (dead !== undefined) throw connectionFailure(dialect, host, 'The connection to', dead);
+    const messageId = internals(client)._nextMessageId();
+    const entries: Entry[] = [];
+    arriving.set(messageId, entries);
     try {
       const response = await internals(client)._send(
         new SearchRequest({
-          messageId: internals(client)._nextMessageId(),
+          messageId,
           baseDN: search.base,
           scope: search.scope,
           filter: search.filter ?? new PresenceFilter({ attribute: 'objectClass' }),
@@ -125,34 +132,37 @@ export async function connect(
           controls: [...(search.controls ?? []), ...(paging ? [paging] : [])],
         }),
       );
-      return response as SearchResponse;
+      return { response: response as SearchResponse, entries };
     } catch (error) {
       // What was lost is unknown after an error below LDAP, so this connection answers no more.
       dead = error;
       await close();
       signal.throwIfAborted();
       throw connectionFailure(dialect, host, `Reading ${search.what} from`, error);
+    } finally {
+      arriving.delete(messageId);
     }
   }
 
   return {
     host,
     async search(search, missing = 'fail') {
-      const response = await request(search, undefined);
+      const { response, entries } = await request(search, undefined);
       if (response.status === resultCodes.noSuchObject && missing === 'empty') return [];
       if (response.status !== resultCodes.success) throw requestFailure(dialect, host, search.what, response.status, response.errorMessage);
-      return response.searchEntries;
+      return entries;
     },
     async *pages(search, pageSize, missing = 'fail') {
-      const ask = (cookie?: Buffer): Promise<SearchResponse> => {
+      const ask = (cookie?: Buffer): Promise<Answer> => {
         const asked = request(search, new PagedResultsControl({ critical: true, value: { size: pageSize, ...(cookie && { cookie }) } }));
         // A page that was asked for ahead may never be awaited.
         asked.catch(() => undefined);
         return asked;
       };
-      let next: Promise<SearchResponse> | undefined = ask();
+      let next: Promise<Answer> | undefined = ask();
       while (next !== undefined) {
-        const response: SearchResponse = await next;
+        const page: Answer = await next;
+        const { response, entries } = page;
         if (response.status === resultCodes.noSuchObject && missing === 'empty') return;
         if (response.status !== resultCodes.success)
           throw requestFailure(dialect, host, search.what, response.status, response.errorMessage);
@@ -166,15 +176,54 @@ export async function connect(
         // The server works on the next page while this one is used.
         const { cookie } = answer.value;
         next = cookie !== undefined && cookie.length > 0 ? ask(cookie) : undefined;
-        if (response.searchEntries.length > 0) yield response.searchEntries;
+        if (entries.length > 0) yield entries;
       }
     },
     [Symbol.asyncDispose]: close,
   };
 }
 
+/** What a search was answered with. */
+interface Answer {
+  readonly response: SearchResponse;
+  readonly entries: readonly Entry[];
+}
+
+/**
+ * Reads the entries of answers in the library's place, which makes a Buffer and a text of every value (docs/decisions/0015); it gets all other
+ * messages. Entries go to the list under the message id of their search. What is no message cuts the connection: it can't be known what was lost.
+ */
+function receiveEntries(client: ClientInternals): Map<number, Entry[]> {
+  const arriving = new Map<number, Entry[]>();
+  const { messageParser } = client;
+  const typeOf = typeReader();
+  const read = messageReader((bytes, start, end) => {
+    const cursor = new BerCursor(bytes, start);
+    cursor.enter(tags.sequence, end);
+    const idEnd = cursor.enter(tags.integer, end);
+    const messageId = bytes.readIntBE(cursor.offset, idEnd - cursor.offset);
+    cursor.offset = idEnd;
+    if (bytes[idEnd] === tags.searchResultEntry) arriving.get(messageId)?.push(readEntry(cursor, end, typeOf));
+    else messageParser.read(bytes.subarray(start, end), client.messageDetailsByMessageId);
+  });
+  client.messageParser = {
+    read(data) {
+      try {
+        read(data);
+      } catch (error) {
+        client.socket?.destroy(error as Error);
+      }
+    },
+  };
+  return arriving;
+}
+
 /** The parts of ldapts 9.2.0 that its own paging hides: it stops at an empty page although the server has more. */
 interface ClientInternals {
+  /** Gets all that comes. */
+  messageParser: { read(data: Buffer, requests: unknown): void };
+  readonly messageDetailsByMessageId: unknown;
+  readonly socket?: Socket;
   _connect(): Promise<void> | void;
   _send(message: Message): Promise<unknown>;
   _nextMessageId(): number;

@@ -1,8 +1,8 @@
-import { AndFilter, EqualityFilter, GreaterThanEqualsFilter, OrFilter, type SearchEntry, SubstringFilter } from 'ldapts';
+import { AndFilter, EqualityFilter, GreaterThanEqualsFilter, OrFilter, SubstringFilter } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow, parentOf } from '../directory/distinguished-name.ts';
-import { values } from '../directory/entry.ts';
+import { type Entry, values } from '../directory/entry.ts';
 import { type CsnSet, placeOf } from './csn.ts';
 import { csnsOf, type DirectoryServer, readEntry } from './server.ts';
 
@@ -104,7 +104,7 @@ export async function readLog(
   return { deleted, named, newlyNamed, dns, renamed, uidChanged };
 }
 
-function newDnOf(record: SearchEntry, dn: string): string {
+function newDnOf(record: Entry, dn: string): string {
   const [newDn, newRdn, superior] = ['reqNewDN', 'reqNewRDN', 'reqNewSuperior'].map((attribute) => values(record, attribute)[0]);
   return newDn ?? `${newRdn},${superior ?? parentOf(dn)}`;
 }

@@ -1,6 +1,6 @@
-import type { SearchEntry } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { SourceValue } from '../../model/item.ts';
+import type { Entry, EntryAttribute } from '../directory/entry.ts';
 import { isoFromGeneralizedTime } from '../directory/generalized-time.ts';
 import { type LinksItem, type ObjectItem, slices } from '../directory/items.ts';
 import { isOneInPractice, isSecret, isUntracked } from './attributes.ts';
@@ -25,7 +25,7 @@ export interface EntryReader {
   /** Entries may carry lists of references: a page of them can be a thousand times as big as one of others. */
   readonly hasLists: boolean;
   /** A page at a time: references are looked up together. */
-  read(page: readonly SearchEntry[], references: References): Promise<readonly ReadEntry[]>;
+  read(page: readonly Entry[], references: References): Promise<readonly ReadEntry[]>;
 }
 
 /** Links of one item and of one slice. */
@@ -39,6 +39,12 @@ interface Handling {
   readonly asList: boolean;
   /** Kinds of links it is a part of. */
   readonly links: readonly string[];
+}
+
+/** What references mean, one after another. */
+interface Resolved {
+  readonly byDn: Iterator<string | undefined, undefined>;
+  readonly byUid: Iterator<readonly string[], undefined>;
 }
 
 /** Every attribute that a stream asks the schema about. */
@@ -101,43 +107,39 @@ export function entryReader(options: {
     return bySpelling.get(type);
   };
 
-  function collect(page: readonly SearchEntry[]): { dns: string[]; uids: string[] } {
+  /** What the references of a page mean, in the order in which they stand there. */
+  async function resolved(page: readonly Entry[], references: References): Promise<Resolved> {
     const dns: string[] = [];
     const uids: string[] = [];
     for (const { attributes } of page) {
-      for (const { type, parsedBuffers } of attributes) {
-        const handling = handlingAs(type);
+      for (const attribute of attributes) {
+        const handling = handlingAs(attribute.type);
         if (handling === undefined || handling.links.length === 0) continue;
         const into = handling.form === 'dn' ? dns : uids;
-        for (const value of parsedBuffers) into.push(value.toString('utf8'));
+        for (const value of attribute.texts()) into.push(value);
       }
     }
-    return { dns, uids };
+    return { byDn: (await references.byDn(dns)).values(), byUid: (await references.byUid(uids)).values() };
   }
 
-  function readOne(entry: SearchEntry, references: References): ReadEntry {
+  function readOne(entry: Entry, { byDn, byUid }: Resolved): ReadEntry {
     let id = '';
     const content: Record<string, SourceValue> = {};
     const targets = new Map<string, string[]>(linkKinds.map((kind) => [kind, []]));
-    for (const { type, parsedBuffers } of entry.attributes) {
-      if (parsedBuffers.length === 0) continue;
-      if (type === 'entryUUID') id = parsedBuffers[0]?.toString('latin1').toLowerCase() ?? '';
-      const handling = handlingAs(type);
+    for (const attribute of entry.attributes) {
+      if (attribute.count === 0) continue;
+      if (attribute.type === 'entryUUID') id = attribute.text().toLowerCase();
+      const handling = handlingAs(attribute.type);
       if (handling === undefined) continue;
       const { form, outputs, asList, links } = handling;
       if (outputs.length > 0) {
-        const value = asList ? parsedBuffers.map((raw) => String(scalar(raw, form))) : scalar(parsedBuffers[0] as Buffer, form);
+        const value = asList ? scalars(attribute, form).map(String) : scalar(attribute, form);
         for (const name of outputs) content[name] = value;
       }
-      for (const kind of links) {
-        const list = targets.get(kind);
-        for (const raw of parsedBuffers) {
-          const text = raw.toString('utf8');
-          if (form === 'dn') {
-            const target = references.byDn(text);
-            if (target !== undefined) list?.push(target);
-          } else list?.push(...references.byUid(text));
-        }
+      if (links.length === 0) continue;
+      for (let index = 0; index < attribute.count; index++) {
+        const target = form === 'dn' ? byDn.next().value : byUid.next().value;
+        if (target !== undefined) for (const kind of links) targets.get(kind)?.push(...(typeof target === 'string' ? [target] : target));
       }
     }
     const links: Record<string, readonly string[]> = {};
@@ -156,11 +158,8 @@ export function entryReader(options: {
     uidAttributes,
     hasLists: all.some(({ definition, links }) => links.length > 0 && !definition.single && !isOneInPractice(definition.name)),
     async read(page, references) {
-      if (linkKinds.length > 0) {
-        const { dns, uids } = collect(page);
-        await references.resolve(dns, uids);
-      }
-      return page.map((entry) => readOne(entry, references));
+      const found = await resolved(page, references);
+      return page.map((entry) => readOne(entry, found));
     },
   };
 }
@@ -183,25 +182,30 @@ function refuseUnreadable(stream: string, name: string, trackable: boolean): voi
   );
 }
 
-function scalar(raw: Buffer, form: ValueForm): string | number | boolean {
+function scalar(attribute: EntryAttribute, form: ValueForm): string | number | boolean {
+  return form === 'binary' ? (attribute.buffers()[0]?.toString('base64') ?? '') : fromText(attribute.text(), form);
+}
+
+function scalars(attribute: EntryAttribute, form: ValueForm): readonly (string | number | boolean)[] {
+  return form === 'binary'
+    ? attribute.buffers().map((raw) => raw.toString('base64'))
+    : attribute.texts().map((text) => fromText(text, form));
+}
+
+function fromText(text: string, form: Exclude<ValueForm, 'binary'>): string | number | boolean {
   switch (form) {
     case 'text':
     case 'dn':
-      return raw.toString('utf8');
-    case 'binary':
-      return raw.toString('base64');
+      return text;
     case 'boolean':
-      return raw.toString('latin1').toUpperCase() === 'TRUE';
+      return text.toUpperCase() === 'TRUE';
     case 'integer': {
-      const text = raw.toString('latin1');
       const number = Number(text);
       // RFC 4517 3.3.16 sets no bounds.
       return Number.isSafeInteger(number) ? number : text;
     }
-    case 'time': {
-      const text = raw.toString('latin1');
+    case 'time':
       return isoFromGeneralizedTime(text) ?? text;
-    }
     default:
       return form satisfies never;
   }

@@ -25,7 +25,8 @@ export async function readEntriesByIds(
     if (isGuidText(id)) rest.add(id);
     else found.set(id, { kind: 'unknown', reason: 'The id is no entryUUID.' });
   }
-  for await (const page of stream.byIds(stream.references(), [...rest])) {
+  using references = stream.references();
+  for await (const page of stream.byIds(references, [...rest])) {
     for (const { item, more } of page) {
       if (!rest.delete(item.id)) continue;
       found.set(item.id, more.length === 0 ? { kind: 'found', item } : { kind: 'found', item, more });

@@ -46,7 +46,7 @@ export async function* readChangesSince(options: {
   readonly pageSize: number;
 }): AsyncGenerator<readonly Item[], ReadEnd> {
   const { connection, server, settings, stream, since, pageSize } = options;
-  const references = stream.references();
+  using references = stream.references();
   const changed = changedSince(since);
   const log =
     since.kind === 'csn' && followsAccessLog(settings)

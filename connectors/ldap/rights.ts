@@ -8,7 +8,7 @@ import { followsAccessLog, type LdapSettings } from './settings.ts';
 /** Whether the account sees a base, by an attribute that every stream needs. */
 export async function seesBase(connection: DirectoryConnection, base: string): Promise<boolean> {
   const entry = await readEntry(connection, base, 'entryUUID', 'the base');
-  return entry?.attributes.some(({ parsedBuffers }) => parsedBuffers.length > 0) ?? false;
+  return entry?.attributes.some(({ count }) => count > 0) ?? false;
 }
 
 /**

@@ -1,9 +1,8 @@
-import type { SearchEntry } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { ServerIdentity } from '../../model/marker.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
-import { values } from '../directory/entry.ts';
+import { type Entry, values } from '../directory/entry.ts';
 import { type CsnSet, csnSet } from './csn.ts';
 import type { LdapSettings } from './settings.ts';
 
@@ -66,7 +65,7 @@ export async function readContextCsn(connection: DirectoryConnection, server: Di
 }
 
 /** The set that an attribute of an entry holds; `undefined` without one. */
-export function csnsOf(entry: SearchEntry | undefined, attribute: string, keep: 'last' | 'first'): CsnSet | undefined {
+export function csnsOf(entry: Entry | undefined, attribute: string, keep: 'last' | 'first'): CsnSet | undefined {
   const set = entry === undefined ? undefined : csnSet(values(entry, attribute), keep);
   return set !== undefined && set.size > 0 ? set : undefined;
 }
@@ -76,7 +75,7 @@ export async function readEntry(
   base: string,
   attribute: string,
   what: string,
-): Promise<SearchEntry | undefined> {
+): Promise<Entry | undefined> {
   return (await connection.search({ base, scope: 'base', attributes: [attribute], what }, 'empty'))[0];
 }
 

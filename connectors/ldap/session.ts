@@ -11,6 +11,7 @@ import { isUntracked } from './attributes.ts';
 import { checkDirectory } from './check.ts';
 import { type CsnSet, parseCsnSet } from './csn.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
+import { listedNames } from './listed-names.ts';
 import { judgeMarker, markerAt } from './markers.ts';
 import { readEntriesByIds } from './read-by-ids.ts';
 import { readChangesSince, type Since } from './read-changes.ts';
@@ -108,7 +109,8 @@ export async function openSession(
       await requireRights(connection, server, settings, wanted.plan.base);
       await requireReached(upTo);
       let objects = 0;
-      for await (const items of wanted.search(wanted.references(), wanted.filter)) {
+      using references = wanted.references(upTo);
+      for await (const items of wanted.search(references, wanted.filter)) {
         for (const item of items) {
           if (item.kind !== 'object') continue;
           if (item.id === '') throw withoutId(connection.host, stream);
@@ -174,7 +176,15 @@ function readerOf(
     plan,
     filter,
     entries: entryReader({ plan, requested, schema, trackable }),
-    references: () => referencesOf(forReferences, server, settings.baseDn, pageSize),
+    references: (at) =>
+      referencesOf({
+        connect: forReferences,
+        server,
+        baseDn: settings.baseDn,
+        pageSize,
+        read: at === undefined ? 'changes' : 'all',
+        listed: listedNames(at && JSON.stringify([server.identity.id, settings.bindDn, at.kind, at.position])),
+      }),
     pageSize,
   });
 }

@@ -1,5 +1,6 @@
 import { AndFilter, EqualityFilter, type Filter, OrFilter } from 'ldapts';
 import type { Item } from '../../model/item.ts';
+import type { Marker } from '../../model/marker.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import type { Scope } from '../directory/scope.ts';
 import type { EntryReader, ReadEntry } from './entry-reader.ts';
@@ -11,8 +12,8 @@ export interface StreamReader {
   readonly plan: StreamPlan;
   readonly filter: Filter;
   readonly entries: EntryReader;
-  /** References of one read. */
-  references(): References;
+  /** References of one read: of everything that was there at a position, if one is given. */
+  references(at?: Marker): References;
   /**
    * Items page by page; ends when the server said that there are no more.
    *
@@ -35,7 +36,7 @@ export function streamReader(options: {
   readonly plan: StreamPlan;
   readonly filter: Filter;
   readonly entries: EntryReader;
-  readonly references: () => References;
+  readonly references: (at?: Marker) => References;
   readonly pageSize: number;
 }): StreamReader {
   const { connection, plan, filter: whole, entries, pageSize } = options;

@@ -1,8 +1,9 @@
-import { Attribute, BerReader, BerWriter, SearchEntry } from 'ldapts';
 import { expect, test } from 'vitest';
 import { entryReader } from '../../../connectors/active-directory/entry-reader.ts';
 import type { AttributeDefinition } from '../../../connectors/active-directory/schema.ts';
 import type { DirectoryConnection, Search } from '../../../connectors/directory/connection.ts';
+import type { Entry } from '../../../connectors/directory/entry.ts';
+import { entryOf } from '../directory/messages.ts';
 
 // Samba gives ranges only where they are asked for, so what a Windows server does by itself is told here by hand
 // ([MS-ADTS] 3.1.1.3.1.3.3; MaxValRange).
@@ -10,20 +11,11 @@ import type { DirectoryConnection, Search } from '../../../connectors/directory/
 const guid = '01234567-89ab-cdef-0123-456789abcdef';
 const dn = `<GUID=${guid}>;CN=Somebody,DC=corp,DC=example`;
 
-/** As it comes off the wire: only what was parsed has raw values. */
-function parsed(type: string, values: readonly string[]): Attribute {
-  const writer = new BerWriter();
-  new Attribute({ type, values: [...values] }).write(writer);
-  const attribute = new Attribute();
-  attribute.parse(new BerReader(writer.buffer));
-  return attribute;
+function entry(type: string, values: readonly string[]): Entry {
+  return entryOf(dn, [{ type, values }]);
 }
 
-function entry(type: string, values: readonly string[]): SearchEntry {
-  return new SearchEntry({ messageId: 1, name: dn, attributes: [parsed(type, values)] });
-}
-
-function readerOver(answers: readonly (SearchEntry | undefined)[], asked: Search[]) {
+function readerOver(answers: readonly (Entry | undefined)[], asked: Search[]) {
   const left = [...answers];
   const connection: DirectoryConnection = {
     host: 'dc1.corp.example:636',
