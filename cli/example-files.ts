@@ -2,7 +2,7 @@ import { TidemarkFailure } from '../model/failure.ts';
 import type { ProposedSchedule } from '../model/schedules.ts';
 
 /** What a configuration file to begin with needs to be told, beside the kind of source. */
-export type ExampleOption = 'url' | 'bindDn' | 'baseDn';
+export type ExampleOption = 'url' | 'bindDn' | 'baseDn' | 'folder' | 'user';
 
 export interface ExampleQuestion {
   readonly option: ExampleOption;
@@ -19,8 +19,8 @@ export interface ExampleKind {
   /** What people know the sources by. */
   readonly title: string;
   readonly questions: readonly ExampleQuestion[];
-  /** The environment variable that the file reads the secret from. */
-  readonly secret: string;
+  /** The environment variable that the file reads the secret from; absent if it needs none. */
+  readonly secret?: string;
   /** The name of the integration. */
   readonly integration: string;
   /** The lines from `settings` to `streams`, not indented. */
@@ -85,6 +85,63 @@ export const exampleKinds: readonly ExampleKind[] = [
 #     # Laid over the connector's mapping: an attribute here, and where its value comes from.
 #     mapping: { costCenter: source.departmentNumber }
 #   groups: {}`,
+  },
+  {
+    connector: 'flat-file',
+    title: 'Files: CSV, TSV, JSON Lines, LDIF',
+    integration: 'hr-files',
+    questions: [{ option: 'folder', ask: 'Folder that the files lie in', example: '/srv/hr/export' }],
+    block: ({ folder }) => `settings:
+  folder: ${quote(folder)}
+
+# What the columns mean only the file's author knows: docs/flat-file.md.
+streams:
+  users:
+    # Everybody, each time anew. A name with a * stands for the one that sorts last.
+    files: [people-*.csv]
+    # A column with a value that is unique and never changes.
+    key: employeeId
+    links:
+      manager: { column: managerId }
+    mapping:
+      userName: source.mail
+      displayName: source.name
+      employeeNumber: source.employeeId
+    # Each file is followed by one with its sha256 and row count, which proves that it is whole. Without it weaker rules hold.
+    # proof: { manifest: .done }`,
+  },
+  {
+    connector: 'sql',
+    title: 'A database: PostgreSQL, MySQL, MariaDB, or any with a JDBC driver',
+    integration: 'hr-database',
+    secret: 'HR_DATABASE_PASSWORD',
+    questions: [
+      { option: 'url', ask: 'Database', example: 'postgres://db.corp.example/hr' },
+      { option: 'user', ask: 'Account to sign in with', example: 'tidemark' },
+    ],
+    block: ({ url, user }) => `settings:
+  url: ${quote(url)}
+  user: ${quote(user)}
+  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
+  password: { env: HR_DATABASE_PASSWORD }
+
+# What the columns mean only the database's owner knows: docs/sql.md.
+streams:
+  users:
+    table: person
+    # A column with a value that is unique and never changes.
+    key: id
+    lookupKey: login
+    # How deltas find what changed; lag is the longest that a transaction which changes rows stays open.
+    changes: { by: timestamp, column: updated_at, timezone: UTC, lag: 10m }
+    # How deltas find what is gone: rows are only marked, and the change shows in updated_at.
+    deletions: { when: deleted_at is not null }
+    references:
+      manager: { columns: manager_id }
+    mapping:
+      userName: source.login
+      displayName: source.name
+      email: source.email`,
   },
 ];
 

@@ -51,7 +51,8 @@ async function init({ config, connector, users, force, json, ...given }: InitOpt
     });
   });
   if (json) return printJson({ file: config });
-  await print(`Wrote ${config}. Next: set ${kind.secret}, then "tidemark check", then "tidemark up" (one machine) or "tidemark apply".`);
+  const first = kind.secret === undefined ? 'make it fit your files' : `set ${kind.secret}`;
+  await print(`Wrote ${config}. Next: ${first}, then "tidemark check", then "tidemark up" (one machine) or "tidemark apply".`);
 }
 
 /** The kind and the answers: what was given on the command line, and the rest from whoever sits at the terminal. */

@@ -172,7 +172,7 @@ describe('init', () => {
 
   it('does not guess the kind where nobody can be asked', async () => {
     const { stderr, code } = await write('guessed.yaml');
-    expect(stderr).toContain('Add --connector active-directory|ldap');
+    expect(stderr).toContain('Add --connector active-directory|ldap|flat-file|sql');
     expect(code).toBe(2);
   });
 
