@@ -53,11 +53,12 @@ export function attributeOf(kind: ColumnKind, cell: Cell): SourceValue {
 }
 
 /** Whether a text can be a value of such a column at all. Databases refuse to compare what can not. */
-export function fits(kind: ColumnKind, text: string): boolean {
+export function fits({ kind, type }: Pick<Column, 'kind' | 'type'>, text: string): boolean {
   switch (kind) {
     case 'integer':
     case 'bigint':
-      return /^-?\d{1,19}$/.test(text) && BigInt.asIntN(64, BigInt(text)) === BigInt(text);
+      if (!/^-?\d{1,20}$/.test(text)) return false;
+      return (/unsigned/i.test(type) ? BigInt.asUintN : BigInt.asIntN)(64, BigInt(text)) === BigInt(text);
     case 'decimal':
       return /^-?\d+(?:\.\d+)?$/.test(text);
     case 'float':

@@ -85,7 +85,7 @@ const mysql: Dialect = {
         return as('cast(? as signed)', value === 'true' ? '1' : '0');
       case 'integer':
       case 'bigint':
-        return as(type.includes('unsigned') ? 'cast(? as unsigned)' : 'cast(? as signed)');
+        return as(/unsigned/i.test(type) ? 'cast(? as unsigned)' : 'cast(? as signed)');
       case 'decimal':
         return as('cast(? as decimal(65, 30))');
       case 'float':

@@ -146,6 +146,10 @@ const refusals: Readonly<Record<string, Refusal>> = {
 function failureOf(error: unknown, name: string, what: string): TidemarkFailure {
   const code = codeOf(error);
   const state = typeof error === 'object' && error !== null && 'sqlState' in error ? String(error.sqlState) : '';
-  const refusal = refusals[code] ?? (code.startsWith('ER_') ? refusalOfState(state) : undefined) ?? refusalOfSocket(code);
+  // One code for all that can go wrong with TLS, a broken connection too.
+  const isUntrusted = code === 'HANDSHAKE_SSL_ERROR' && /certificate|altnames/i.test(error instanceof Error ? error.message : '');
+  const refusal = isUntrusted
+    ? 'certificate'
+    : (refusals[code] ?? (code.startsWith('ER_') ? refusalOfState(state) : undefined) ?? refusalOfSocket(code));
   return databaseFailure(refusal, name, what, code, error);
 }

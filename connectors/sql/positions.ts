@@ -228,7 +228,7 @@ export function requireReadable(shape: StreamShape, positions: Positions): void 
   for (const { tracker, column } of shape.trackers) {
     const at = positions.get(tracker.name)?.at ?? '';
     if (at === '' || tracker.by === 'xmin' || tracker.by === 'rowversion') continue;
-    if (tracker.by === 'version' ? isWhole(at) : readingMs(at) !== undefined && fits(column?.kind ?? 'other', at)) continue;
+    if (tracker.by === 'version' ? isWhole(at) : readingMs(at) !== undefined && column !== undefined && fits(column, at)) continue;
     throw new TidemarkFailure(
       'InvalidConfiguration',
       `Stream ${shape.plan.name}: the newest ${column?.name} is ${at}, which changes can not be ordered by`,

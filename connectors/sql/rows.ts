@@ -68,7 +68,7 @@ export async function* readPages(
 export async function readRows(database: Database, shape: StreamShape, ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
   const keys = ids.flatMap((id) => {
     const key = id.startsWith(shape.plan.idPrefix) ? splitKey(id.slice(shape.plan.idPrefix.length), shape.key.length) : undefined;
-    return key?.every((part, index) => fits(shape.key[index]?.kind ?? 'other', part)) === true ? [key] : [];
+    return key?.every((part, index) => fits(shape.key[index] as Column, part)) === true ? [key] : [];
   });
   const found = new Map<string, Row>();
   for (let start = 0; start < keys.length; start += idsAtOnce) {

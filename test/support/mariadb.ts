@@ -16,7 +16,7 @@ const run = promisify(execFile);
 export interface MariaDb extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
-  /** PEM file of the authority that signed the server's certificate, which names the address. */
+  /** PEM file of the authority that signed the server's certificate, which names localhost. */
   readonly caFile: string;
   /** Signed in as an account that may do everything. */
   readonly admin: Connection;
@@ -50,7 +50,7 @@ export async function startMariaDb(): Promise<MariaDb> {
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    await makeCertificates(directory, 'mariadb1.corp.example', host);
+    await makeCertificates(directory, 'localhost', host);
     await run('/usr/bin/mariadb-install-db', [
       '--no-defaults',
       `--datadir=${dataDir}`,
