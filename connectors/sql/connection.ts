@@ -45,9 +45,15 @@ export interface Driver {
 /** Opens a driver's connection: statements one after the other, each within its time, none after a cancellation, every error typed. */
 export async function guarded(driver: Driver): Promise<Database> {
   const { dialect, name, settings, signal, pace } = driver;
-  const onAbort = () => driver.destroy();
+  // Not every driver lets what waits for an answer know that its connection was dropped.
+  const dropped = Promise.withResolvers<never>();
+  dropped.promise.catch(() => undefined);
+  const drop = (): void => {
+    driver.destroy();
+    dropped.reject(new Error('the connection was dropped'));
+  };
   signal.throwIfAborted();
-  signal.addEventListener('abort', onAbort, { once: true });
+  signal.addEventListener('abort', drop, { once: true });
   let broken = false;
 
   async function within<Result>(ms: number, what: string, work: () => Promise<Result>): Promise<Result> {
@@ -55,10 +61,10 @@ export async function guarded(driver: Driver): Promise<Database> {
     // The server has the same limit for statements; a connection that was cut without a word has none.
     const timer = setTimeout(() => {
       late = true;
-      driver.destroy();
+      drop();
     }, ms);
     try {
-      return await work();
+      return await Promise.race([work(), dropped.promise]);
     } catch (error) {
       signal.throwIfAborted();
       const failure = late ? databaseFailure('too-slow', name, what, '', error) : driver.fail(error, what);
@@ -92,7 +98,7 @@ export async function guarded(driver: Driver): Promise<Database> {
       else await within(settings.requestTimeout, 'the end of a read', driver.end);
     },
     async [Symbol.asyncDispose]() {
-      signal.removeEventListener('abort', onAbort);
+      signal.removeEventListener('abort', drop);
       if (broken || signal.aborted) {
         driver.destroy();
         return;
@@ -107,7 +113,7 @@ export async function guarded(driver: Driver): Promise<Database> {
     for (const text of dialect.session) await run(text);
     return database;
   } catch (error) {
-    signal.removeEventListener('abort', onAbort);
+    signal.removeEventListener('abort', drop);
     driver.destroy();
     throw error;
   }

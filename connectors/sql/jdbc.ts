@@ -53,9 +53,7 @@ export function jdbcConnect(): Connect {
       ...(user === undefined ? {} : { user }),
       ...(password === '' ? {} : { password }),
     });
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => undefined);
-    const ask = (what: string, ...rest: readonly string[]) => Promise.race([used.ask(what, connection, ...rest), aborted.promise]);
+    const ask = (what: string, ...rest: readonly string[]) => used.ask(what, connection, ...rest);
     return guarded({
       dialect,
       name,
@@ -64,7 +62,6 @@ export function jdbcConnect(): Connect {
       ...(pace === undefined ? {} : { pace }),
       fail: (error, what) => failureOf(error, dialect.name, name, what),
       destroy() {
-        aborted.reject(new DriverError('08003', 0, 'aborted'));
         used.ask('abort', connection).catch(() => undefined);
         leave();
       },

@@ -1,9 +1,13 @@
 const quarterMs = 900_000;
 const dayMs = 86_400_000;
 
+/** Making one takes far longer than asking it. */
+const clocks = new Map<string, Intl.DateTimeFormat>();
+
 /** How far a zone's clocks are ahead of UTC at an instant. */
 function offsetMs(zone: string, atMs: number): number {
-  const parts = Object.fromEntries(
+  const clock =
+    clocks.get(zone) ??
     new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
       calendar: 'iso8601',
@@ -14,10 +18,9 @@ function offsetMs(zone: string, atMs: number): number {
       hour: 'numeric',
       minute: 'numeric',
       second: 'numeric',
-    })
-      .formatToParts(atMs)
-      .map(({ type, value }) => [type, Number(value)]),
-  ) as Record<string, number>;
+    });
+  clocks.set(zone, clock);
+  const parts = Object.fromEntries(clock.formatToParts(atMs).map(({ type, value }) => [type, Number(value)])) as Record<string, number>;
   const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(atMs / 1_000) * 1_000;
 }

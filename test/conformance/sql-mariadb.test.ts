@@ -6,7 +6,7 @@ import { type ConformanceHarness, conformanceChecks, runCheck, tellReport } from
 import { type Following, type SqlPlace, type SqlServer, sqlSource } from './sql-source.ts';
 
 const seed = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const sequences = Number(process.env.TIDEMARK_SEQUENCES ?? 10);
+const sequences = Number(process.env.TIDEMARK_SEQUENCES ?? 6);
 
 /** What the kit can't show of a database; the tests of the connector show it otherwise. */
 const notShown: readonly string[] = ['repeated-object', 'empty-page', 'rate-limit', 'many-values'];
