@@ -1,13 +1,90 @@
 import { z } from 'zod';
 import { durationMs } from '../../model/config/duration.ts';
+import { secretReference } from '../../model/config/secrets.ts';
 import { isEncoding } from './text.ts';
 
-/** `settings` of a `flat-file` integration. */
-export const settingsSchema = z.strictObject({
-  folder: z.string().min(1).describe('Folder that the files lie in, on the machine of every worker that reads them.'),
-});
+const connectTimeout = durationMs.prefault('10s').describe('How long connecting to the server may take.');
+
+const sftp = z
+  .strictObject({
+    host: z.string().min(1).describe('Host name or address of the server.'),
+    port: z.int().min(1).max(65_535).default(22).describe('Its port.'),
+    hostKey: z
+      .string()
+      .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, { error: 'not a fingerprint of the form SHA256:...' })
+      .describe(
+        'Fingerprint of the host key that the server must show: ssh-keyscan HOST | ssh-keygen -lf - prints it. Compare it with what its keeper says.',
+      ),
+    username: z.string().min(1).describe('Account to sign in with.'),
+    password: secretReference.optional().describe('Where its password is: { env: NAME } or { file: PATH }. Either this or privateKey.'),
+    privateKey: secretReference.optional().describe('Where its private key is, in the format of OpenSSH or PEM.'),
+    passphrase: secretReference.optional().describe('Where the passphrase of the private key is, if it has one.'),
+    folder: z.string().min(1).default('.').describe('Folder on the server. Default: the one that the account begins in.'),
+    connectTimeout,
+  })
+  .describe('An SFTP server.');
+
+const s3 = z
+  .strictObject({
+    bucket: z.string().min(1).describe('Name of the bucket.'),
+    prefix: z
+      .string()
+      .regex(/^(?:.*\/)?$/, { error: 'not empty, and without a / at its end' })
+      .default('')
+      .describe('What names of objects begin with before those of the files, with a / at its end. Default: nothing.'),
+    region: z.string().min(1).default('us-east-1').describe('Region of the bucket.'),
+    endpoint: z.url().optional().describe('Address of a server that speaks S3. Default: the one of AWS in the region.'),
+    pathStyle: z
+      .boolean()
+      .default(false)
+      .describe("Write the bucket into the path of requests instead of the host's name, as most servers other than AWS ask for."),
+    accessKeyId: secretReference
+      .optional()
+      .describe(
+        'Where the id of the access key is. Default: what the environment of the worker offers (variables, profile, role of the machine).',
+      ),
+    secretAccessKey: secretReference.optional().describe('Where the secret of the access key is.'),
+    connectTimeout,
+  })
+  .describe('A bucket of S3, or of a server that speaks it.');
+
+/** `settings` of a `flat-file` integration: one of three places. */
+export const settingsSchema = z
+  .strictObject({
+    folder: z.string().min(1).optional().describe('Folder that the files lie in, on the machine of every worker that reads them.'),
+    sftp: sftp.optional(),
+    s3: s3.optional(),
+  })
+  .superRefine((settings, context) => {
+    if (Object.values(settings).filter((place) => place !== undefined).length !== 1) {
+      context.addIssue({
+        code: 'custom',
+        path: [],
+        message: 'there must be one place for the files',
+        params: { remedy: 'Give one of folder, sftp and s3.' },
+      });
+    }
+    if (settings.sftp !== undefined && (settings.sftp.password === undefined) === (settings.sftp.privateKey === undefined)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['sftp'],
+        message: 'there must be either a password or a private key',
+        params: { remedy: 'Give one of password and privateKey.' },
+      });
+    }
+    if (settings.s3 !== undefined && (settings.s3.accessKeyId === undefined) !== (settings.s3.secretAccessKey === undefined)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['s3'],
+        message: 'an access key has an id and a secret',
+        params: { remedy: 'Give both accessKeyId and secretAccessKey, or neither.' },
+      });
+    }
+  });
 
 export type FlatFileSettings = z.output<typeof settingsSchema>;
+export type SftpSettings = z.output<typeof sftp>;
+export type S3Settings = z.output<typeof s3>;
 
 export const formats = ['csv', 'tsv', 'jsonl', 'ldif'] as const;
 export type Format = (typeof formats)[number];

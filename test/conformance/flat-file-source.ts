@@ -44,7 +44,7 @@ export function snapshotHarness(newStore: () => Promise<FileStoreForCheck>): Con
       const tables = { users: new Map<string, readonly string[]>(), groups: new Map<string, readonly string[]>() };
       const write = (file: 'users' | 'groups') => store.put(`${file}.csv`, csv([headers[file], ...tables[file].values()]));
       for (const file of ['users', 'groups'] as const) await write(file);
-      return source(store, { files: (file) => ({ files: [`${file}.csv`] }) }, async (file, id, row) => {
+      return source(store, { files: (file) => ({ files: [`${file}*.csv`] }) }, async (file, id, row) => {
         if (row === undefined) tables[file].delete(id);
         else tables[file].set(id, row);
         await write(file);

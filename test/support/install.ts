@@ -2,8 +2,10 @@ import { installJdbc } from './jdbc.ts';
 import { installMariaDb } from './mariadb.ts';
 import { installSamba } from './samba.ts';
 import { installSlapd } from './slapd.ts';
+import { installSshd } from './sshd.ts';
 
 await installSamba();
 await installSlapd();
 await installMariaDb();
 await installJdbc();
+await installSshd();
