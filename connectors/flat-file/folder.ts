@@ -1,13 +1,8 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { ServerIdentity } from '../../model/marker.ts';
 import { chunkBytes, type OpenFile, type Place } from './place.ts';
-
-export function folderIdentity(folder: string): ServerIdentity {
-  const path = resolve(folder);
-  return { id: `folder:${path}`, name: path };
-}
+import { folderIdentity } from './place-identity.ts';
 
 /** A folder that this machine has, or has mounted. */
 export function openFolder(folder: string): Place {

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, ListObjectsV2Command, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { ServerIdentity } from '../../model/marker.ts';
 import type { Place } from './place.ts';
+import { s3Identity } from './place-identity.ts';
 import type { S3Settings } from './settings.ts';
 
 export interface S3Options {
@@ -11,11 +11,6 @@ export interface S3Options {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
   readonly pace: (() => Promise<void>) | undefined;
   readonly signal: AbortSignal;
-}
-
-export function s3Identity({ bucket, prefix, endpoint }: S3Settings): ServerIdentity {
-  const place = `s3://${bucket}/${prefix}`;
-  return { id: endpoint === undefined ? place : `${endpoint} ${place}`, name: place };
 }
 
 /** Objects below a prefix. An object is there whole or not at all, and an answer is of one state of it, so that nothing can change while it is read. */

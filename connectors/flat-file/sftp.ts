@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import ssh2, { type SFTPWrapper, type Stats } from 'ssh2';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { ServerIdentity } from '../../model/marker.ts';
 import type { OpenFile, Place } from './place.ts';
+import { sftpIdentity } from './place-identity.ts';
 import type { SftpSettings } from './settings.ts';
 
 export interface SftpOptions {
@@ -21,10 +21,6 @@ const readsAhead = 16;
 
 /** Status codes of SFTP version 3. */
 const status = { noSuchFile: 2, permissionDenied: 3 } as const;
-
-export function sftpIdentity({ host, port, folder }: SftpSettings): ServerIdentity {
-  return { id: `sftp://${host}:${port}/${folder}`, name: `${folder} of ${host}` };
-}
 
 /** Signs in to a server that shows the host key of the settings. Fails with `AuthenticationFailed` or `SourceUnavailable`. */
 export async function openSftp(options: SftpOptions): Promise<Place> {

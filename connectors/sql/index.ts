@@ -5,7 +5,6 @@ import { nameOnly } from './check.ts';
 import type { Address, Connect } from './connection.ts';
 import type { Database } from './database.ts';
 import { jdbcConnect } from './jdbc.ts';
-import { connectMysql } from './mysql.ts';
 import { connectPostgresql } from './postgresql.ts';
 import { openSession } from './session.ts';
 import { type SqlSettings, type SqlStreamSettings, settingsSchema, streamSettingsSchema } from './settings.ts';
@@ -22,6 +21,9 @@ export const sql: Connector<SqlSettings, SqlStreamSettings> = {
 };
 
 const connectJdbc = jdbcConnect();
+
+/** The library is large: it is loaded where it is used. */
+const connectMysql: Connect = async (options) => (await import('./mysql.ts')).connectMysql(options);
 
 async function open(options: OpenOptions<SqlSettings, SqlStreamSettings>): Promise<Session> {
   const { settings, signal, pace } = options;
