@@ -57,7 +57,7 @@ export async function rereadCandidates(
           parameters,
         );
   const referrers = await client.query<Row>(
-    `with item as (
+    `with item as not materialized (
        select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
      ), gone as (
        select g.stream, g.source_id, min(g.seq) as seq from item g where g.kind = 'gone' group by g.stream, g.source_id
