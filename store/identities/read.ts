@@ -110,7 +110,7 @@ export async function explainIdentity(client: pg.Pool, id: string): Promise<Iden
   const { rows } = await client.query<
     Omit<IdentityExplanation, 'attributes'> & { readonly attributes: IdentityExplanation['attributes'] | null }
   >(
-    `with named as (
+    `with named as not materialized (
        select o.id, json_build_object('integration', o.integration_id, 'stream', o.stream, 'sourceId', o.source_id) as name, o.source_id
          from tidemark.object o)
      select i.id, to_json(i.ended_at) #>> '{}' as "endedAt",

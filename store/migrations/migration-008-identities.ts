@@ -85,37 +85,53 @@ export class Migration008Identities extends Migration {
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0)`);
     }
 
-    this.addSql(`create function tidemark.normalized(value text, how text[]) returns text language sql immutable as $$
-      select case when 'unpadded' = any(how) then ltrim(d.value, '0') else d.value end
-        from (select case when 'trim' = any(how) then regexp_replace(btrim(value, E' \\t\\r\\n\\u00a0'), '\\s+', ' ', 'g') else value end as value) t,
-             lateral (select case when 'unaccented' = any(how)
-                                  then replace(replace(translate(regexp_replace(normalize(t.value, NFKD), '[\\u0300-\\u036f]', '', 'g'),
-                                                                 'øØłŁđĐ', 'oOlLdD'), 'ß', 'ss'), 'æ', 'ae')
-                                  else t.value end as value) u,
-             lateral (select case when 'lower' = any(how) then lower(u.value) else u.value end as value) l,
-             lateral (select case when 'digits' = any(how) then regexp_replace(l.value, '[^0-9]', '', 'g') else l.value end as value) d
+    // In PL/pgSQL, as an SQL function with a query in it takes ten times as long for each call.
+    this.addSql(`create function tidemark.normalized(value text, how text[]) returns text language plpgsql immutable as $$
+      begin
+        if 'trim' = any(how) then value := regexp_replace(btrim(value, E' \\t\\r\\n\\u00a0'), '\\s+', ' ', 'g'); end if;
+        if 'unaccented' = any(how) then
+          value := translate(regexp_replace(normalize(value, NFKD), '[\\u0300-\\u036f]', '', 'g'), 'øØłŁđĐ', 'oOlLdD');
+          value := replace(replace(value, 'ß', 'ss'), 'æ', 'ae');
+        end if;
+        if 'lower' = any(how) then value := lower(value); end if;
+        if 'digits' = any(how) then value := regexp_replace(value, '[^0-9]', '', 'g'); end if;
+        if 'unpadded' = any(how) then value := ltrim(value, '0'); end if;
+        return value;
+      end
     $$`);
     // A btree takes keys of up to a third of a page.
-    this.addSql(`create function tidemark.correlation_keys(attributes jsonb, names text[], how text[]) returns setof text language sql immutable as $$
-      select case when length(k.key) > 200 then left(k.key, 100) || md5(k.key) else k.key end
-        from (select tidemark.normalized(e.value, how) as key
-                from jsonb_array_elements_text(case jsonb_typeof(attributes -> names[1]) when 'array' then attributes -> names[1]
-                                                    else jsonb_build_array(attributes -> names[1]) end) e (value)
-               where cardinality(names) = 1
-              union all
-              select case when bool_and(p.part <> '') then string_agg(p.part, chr(31) order by p.place) end
-                from (select coalesce(case when jsonb_typeof(attributes -> n.name) <> 'array'
-                                           then tidemark.normalized(attributes ->> n.name, how) end, '') as part, n.place
-                        from unnest(names) with ordinality as n (name, place)) p
-               where cardinality(names) > 1) k
-       where k.key <> ''
+    this.addSql(`create function tidemark.correlation_keys(attributes jsonb, names text[], how text[]) returns setof text language plpgsql immutable as $$
+      declare
+        given jsonb := attributes -> names[1];
+        single boolean := cardinality(names) = 1;
+        part text;
+        key text;
+      begin
+        if single and jsonb_typeof(given) = 'array' then
+          for part in select jsonb_array_elements_text(given) loop
+            key := tidemark.normalized(part, how);
+            if key <> '' then return next case when length(key) > 200 then left(key, 100) || md5(key) else key end; end if;
+          end loop;
+          return;
+        end if;
+        for place in 1 .. cardinality(names) loop
+          given := attributes -> names[place];
+          part := tidemark.normalized(given #>> '{}', how);
+          if part is null or part = '' or jsonb_typeof(given) = 'array' then return; end if;
+          key := case when single then part else concat_ws(chr(31), key, part) end;
+        end loop;
+        return next case when length(key) > 200 then left(key, 100) || md5(key) else key end;
+      end
     $$`);
     this.addSql(`comment on function tidemark.correlation_keys is
       'What an object is compared by: each value of one attribute, or the values of several together, if it has them all.'`);
-    this.addSql(`create function tidemark.takes_part(attributes jsonb, required jsonb, excluded jsonb) returns boolean language sql immutable as $$
-      select not exists (select from jsonb_each(required) f where not exists (
-               select from tidemark.correlation_keys(attributes, array[f.key], '{}') k (value) where f.value ? k.value))
-         and not exists (select from jsonb_each(excluded) f, tidemark.correlation_keys(attributes, array[f.key], '{}') k (value) where f.value ? k.value)
+    this.addSql(`create function tidemark.takes_part(attributes jsonb, required jsonb, excluded jsonb) returns boolean language plpgsql immutable as $$
+      begin
+        if required = '{}' and excluded = '{}' then return true; end if;
+        return not exists (select from jsonb_each(required) f where not exists (
+                 select from tidemark.correlation_keys(attributes, array[f.key], '{}') k (value) where f.value ? k.value))
+           and not exists (select from jsonb_each(excluded) f, tidemark.correlation_keys(attributes, array[f.key], '{}') k (value) where f.value ? k.value);
+      end
     $$`);
 
     this.addSql(`create view tidemark.identities as
