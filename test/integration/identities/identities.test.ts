@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TidemarkClient } from '../../../cli/client.ts';
 import { decide } from '../../../store/identities/decisions.ts';
 import { explainIdentity, readIdentities, readUnjoined } from '../../../store/identities/read.ts';
-import { type IdentityScene, openScene } from './support.ts';
+import { all } from './support.ts';
 import { type IdentityTables, openTables } from './tables.ts';
 
 let world: IdentityTables;
@@ -10,12 +9,6 @@ beforeAll(async () => {
   world = await openTables();
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
-
-async function all<T>(rows: AsyncIterable<T>): Promise<readonly T[]> {
-  const found: T[] = [];
-  for await (const row of rows) found.push(row);
-  return found;
-}
 
 /** Identities by number: the source ids that belong to them. */
 async function members(): Promise<Readonly<Record<string, readonly string[]>>> {
@@ -160,56 +153,4 @@ it('a run that is cut off between joining and composing leaves the next one noth
   await world.join('delta');
   expect((await members())[id]).toEqual(['cut-hr', 'cut-ad']);
   expect(await valuesOf('cut-hr')).toEqual({ displayName: ['After', 'cut-hr'], email: ['cut@example.com', 'cut-ad'] });
-});
-
-describe('runs of identities', () => {
-  let scene: IdentityScene;
-  let client: TidemarkClient;
-  beforeAll(async () => {
-    scene = await openScene();
-    const { databaseUrl, temporal } = scene.tidemark;
-    client = await TidemarkClient.connect({
-      databaseUrl,
-      temporal: { connection: { address: temporal.address }, namespace: temporal.namespace },
-      taskQueue: temporal.taskQueue,
-    });
-  });
-  afterAll(async () => {
-    await client?.[Symbol.asyncDispose]();
-    await scene?.[Symbol.asyncDispose]();
-  });
-
-  it('are told of like those of an integration, and settle their mode by their marker in the change feed', async () => {
-    scene.put('hr', 'h1', { number: '1', cn: 'One' });
-    scene.put('ad', 'a1', { number: '001' });
-    await scene.read();
-    const { run } = await client.sync({ integration: 'identities', mode: 'auto' });
-    expect(run).toMatchObject({
-      mode: 'complete',
-      reason: expect.stringContaining('no marker'),
-      streams: { identities: { read: 2, created: 1 } },
-    });
-    expect(await scene.join()).toMatchObject({
-      mode: 'delta',
-      streams: { identities: { read: 0, marker: { after: await client.changesCursor() } } },
-    });
-    expect(await client.runs({ integration: 'identities' })).toHaveLength(2);
-    const [status] = (await client.status()).filter(({ integration }) => integration === 'identities');
-    expect(status).toMatchObject({ ambiguous: 0, streams: { identities: { objects: 1, marker: { kind: 'feed' } } } });
-    const [identity] = await all(client.identities());
-    expect(await client.whose({ integration: 'ad', stream: 'users', sourceId: 'a1' })).toMatchObject({
-      state: 'joined',
-      identity: identity?.id,
-    });
-    const { rows } = await scene.pool.query(`select id, display_name from tidemark.identities`);
-    expect(rows).toEqual([{ id: identity?.id, display_name: 'One' }]);
-    await scene.pool.query(`update tidemark.marker set position = '1-00000000:1' where integration_id = 'identities'`);
-    expect(await scene.join()).toMatchObject({ mode: 'complete', reason: expect.stringContaining('not valid') });
-  });
-
-  it('fail with a remedy where there are no rules', async () => {
-    await scene.pool.query(`update tidemark.integration set removed_at = now() where id = 'identities'`);
-    await expect(scene.join()).rejects.toThrow('There are no rules for identities: it was removed');
-    await expect(client.startSync({ integration: 'identities', mode: 'delta' })).rejects.toThrow('There is no integration identities');
-  });
 });

@@ -130,3 +130,9 @@ export async function readOutside(pool: pg.Pool): Promise<readonly string[]> {
   );
   return rows.map(({ text }) => text);
 }
+
+export async function all<T>(rows: AsyncIterable<T>): Promise<readonly T[]> {
+  const found: T[] = [];
+  for await (const row of rows) found.push(row);
+  return found;
+}
