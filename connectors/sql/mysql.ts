@@ -116,12 +116,17 @@ function cellOf(cell: unknown, kind: ColumnKind): Cell {
     case 'boolean':
       return text === '0' ? 'false' : 'true';
     case 'timestamp':
-      return text.replace(' ', 'T');
+      return readingOf(text);
     case 'instant':
-      return `${text.replace(' ', 'T')}Z`;
+      return `${readingOf(text)}Z`;
     default:
       return text;
   }
+}
+
+/** Without the zeros that fill a fraction up to the column's precision, as other databases write it. */
+function readingOf(text: string): string {
+  return text.replace(' ', 'T').replace(/\.?0+$/, (zeros, at: number) => (text.lastIndexOf('.', at) >= 0 ? '' : zeros));
 }
 
 const refusals: Readonly<Record<string, Refusal>> = {
