@@ -128,14 +128,26 @@ describe('mistakes of the operator', () => {
 });
 
 describe('help', () => {
-  it.each(['init', 'up', 'worker', 'migrate', 'check', 'apply', 'sync', 'status', 'runs', 'run', 'objects', 'changes', 'marker'])(
-    'of %s shows an example',
-    async (name) => {
-      const { code, stdout } = await command.run(name, '--help');
-      expect(stdout).toContain(`Example:\n  tidemark ${name}`);
-      expect(code).toBe(0);
-    },
-  );
+  it.each([
+    'init',
+    'up',
+    'worker',
+    'migrate',
+    'check',
+    'apply',
+    'sync',
+    'status',
+    'runs',
+    'run',
+    'objects',
+    'changes',
+    'marker',
+    'identities',
+  ])('of %s shows an example', async (name) => {
+    const { code, stdout } = await command.run(name, '--help');
+    expect(stdout).toContain(`Example:\n  tidemark ${name}`);
+    expect(code).toBe(0);
+  });
 });
 
 describe('init', () => {
