@@ -102,8 +102,45 @@ export function makeCompany(size: number): Company {
 }
 
 /** People after the first `size`: none of them shares a name with those. */
-export function makeHire(index: number, department: string, site: string, manager: number): Person {
+function makeHire(index: number, department: string, site: string, manager: number): Person {
   return { ...named(index), department, site, title: departments[department] ?? '', employeeNumber: String(10_000 + index), manager };
+}
+
+/** What happens in the company in a month: nobody of these leads people, and no two kinds of change meet in one person. */
+export interface Month {
+  readonly hires: readonly Person[];
+  readonly leavers: readonly Person[];
+  readonly disabled: readonly Person[];
+  /** They take the family name {@link newFamilyName}. */
+  readonly married: readonly Person[];
+  /** From Marketing to Operations. */
+  readonly movers: readonly Person[];
+  /** People of Support, which becomes Customer Care. */
+  readonly inSupport: number;
+  /** People of the new group "Project Aurora", beside all managers. */
+  readonly newcomers: readonly Person[];
+  /** Taken out of "VPN Users". */
+  readonly outgoing: readonly Person[];
+}
+
+export const newFamilyName = 'Winter';
+
+export function planMonth({ people, teams }: Company): Month {
+  const managers = new Set(people.map(({ manager }) => manager));
+  const ordinary = people.filter((_, index) => !managers.has(index));
+  const some = (department: string, count: number, from = 0): readonly Person[] =>
+    ordinary.filter((person) => person.department === department).slice(from, from + count);
+  const vpn = new Set(teams.find(({ name }) => name === 'VPN Users')?.people);
+  return {
+    hires: Array.from({ length: 12 }, (_, index) => makeHire(people.length + index, 'Engineering', 'Lisbon', 1)),
+    leavers: some('Sales', 5),
+    disabled: some('Sales', 6, 5),
+    married: some('Finance', 3),
+    movers: some('Marketing', 4),
+    inSupport: people.filter(({ department }) => department === 'Support').length,
+    newcomers: some('Legal', 10),
+    outgoing: some('Legal', 25, 10).filter((person) => vpn.has(people.indexOf(person))),
+  };
 }
 
 function makePerson(index: number, size: number): Person {

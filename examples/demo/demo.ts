@@ -1,34 +1,58 @@
 /**
- * The demo: a domain controller with 2,000 people, a complete sync, a month of changes, a delta, a skip and a proof, all on this machine.
- * Ends with exit code 0 and leaves nothing behind; with --keep everything stays up until Ctrl-C.
+ * The demo: a domain controller with 2,000 people, a complete sync, a month of changes, a delta, a skip and a proof; then the same people in
+ * HR's file, HR's database and the directory joined; all on this machine. Where Samba can't run HR's database takes the directory's part. Ends with exit code 0 and leaves nothing behind; with --keep everything stays up until Ctrl-C.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatExplanation } from '../../cli/commands/identities.ts';
 import type { Change, RunSummary, StoredObject } from '../../index.ts';
-import { makeCompany } from './company.ts';
-import { fillDirectory, liveAMonth } from './directory.ts';
-import { type Machine, startMachine, whatIsMissing, writeConfiguration } from './machine.ts';
+import { type Company, makeCompany, planMonth, siteNames } from './company.ts';
+import { type Done, fillDirectory, liveAMonth } from './directory.ts';
+import { directoryBlock, type Machine, startMachine, whyNoDirectory, writeConfiguration } from './machine.ts';
 import { count, heading, line, quote, seconds, table, timed } from './page.ts';
 
-const integration = 'corp-ad';
 const people = 2_000;
 const stepOrder = ['begin', 'query', 'transform', 'lookup', 'reread', 'upsert', 'membership', 'cleanup', 'commit'];
-const schedule = `tidemark/${integration}/auto`;
 
-async function tell(undo: AsyncDisposableStack, keep: boolean): Promise<void> {
-  line('People, groups and OUs of an Active Directory domain, kept current in PostgreSQL by Temporal workflows.');
+/** The system that most of the demo is about. */
+interface Star {
+  /** Name of its integration. */
+  readonly integration: string;
+  readonly title: string;
+  configuration(name: string): string;
+  fill(company: Company): Promise<void>;
+  liveAMonth(company: Company): Promise<Done>;
+}
+
+async function starOf({ dc, hrDatabase, directory }: Machine): Promise<Star> {
+  if (dc === undefined) return { integration: 'hr-database', title: "HR's database", ...hrDatabase };
+  return {
+    integration: 'corp-ad',
+    title: 'the directory',
+    configuration: await directoryBlock(dc, directory),
+    fill: (company) => fillDirectory(dc, company),
+    liveAMonth: (company) => liveAMonth(dc, company),
+  };
+}
+
+async function tell(undo: AsyncDisposableStack, keep: boolean, withDirectory: boolean): Promise<void> {
+  line('The people and groups of a company, kept current in PostgreSQL by Temporal workflows.');
 
   heading('1. Everything starts on this machine');
-  const machine = await startMachine(undo);
+  const machine = await startMachine(undo, withDirectory);
+  const star = await starOf(machine);
+  const { integration } = star;
+  const schedule = `tidemark/${integration}/auto`;
   const company = makeCompany(people);
   await timed(
-    `${count(people)} people join the directory`,
-    () => fillDirectory(machine.dc, company),
+    `${count(people)} people join ${star.title}`,
+    () => star.fill(company),
     () =>
       `${count(company.teams.length)} groups, some nested, and ${new Set(company.people.map(({ department }) => department)).size} departments`,
   );
 
   heading('2. The configuration');
-  const { file, text } = await writeConfiguration(machine, [integration]);
+  const block = `${star.configuration(integration)}    schedules:\n      - { mode: auto, every: 30m, completeEvery: 7d }\n`;
+  const { file, text } = await writeConfiguration(machine, [block]);
   line(file);
   quote(text);
   const plan = await machine.apply(file);
@@ -40,8 +64,8 @@ async function tell(undo: AsyncDisposableStack, keep: boolean): Promise<void> {
   heading('3. A complete sync: everything is read');
   showRun(await synced(machine, integration, 'complete'));
 
-  heading('4. A month passes: the directory changes');
-  const done = await timed('Changes over LDAP', () => liveAMonth(machine.dc, company));
+  heading('4. A month passes');
+  const done = await timed(`Changes in ${star.title}`, () => star.liveAMonth(company));
   for (const each of done) line(`- ${each}`);
 
   heading('5. A delta: only what changed is read');
@@ -51,14 +75,17 @@ async function tell(undo: AsyncDisposableStack, keep: boolean): Promise<void> {
   await showChanges(machine, before);
 
   heading('6. Two syncs at once: a delta is skipped while a complete runs');
-  await showSkip(machine);
+  await showSkip(machine, integration);
 
   heading('7. The proof: what deltas left is what a fresh complete read finds');
-  await writeConfiguration(machine, [integration, 'proof']);
+  await writeConfiguration(machine, [block, star.configuration('proof')]);
   await machine.apply(file);
   const proof = await synced(machine, 'proof', 'complete');
   line(`integration proof, read for the first time: ${count(objectsRead(proof))} objects in ${seconds(durationOf(proof))}`);
   line(await compare(machine, integration, 'proof'));
+
+  heading('8. The people behind the accounts');
+  await showPeople(machine, star, block, company);
 
   heading(keep ? 'Everything stays up' : 'The end');
   line(`Temporal UI: ${machine.temporalUi}${keep ? '' : ' (npm run demo -- --keep leaves it running)'}`);
@@ -163,7 +190,7 @@ function stateOf(side: Change['before']): Readonly<Record<string, unknown>> {
 }
 
 /** Asks for a complete sync, and for a delta as soon as its run is open. */
-async function showSkip({ tidemark }: Machine): Promise<void> {
+async function showSkip({ tidemark }: Machine, integration: string): Promise<void> {
   const complete = tidemark.follow(await tidemark.startSync({ integration, mode: 'complete' }));
   let over = false;
   void complete.finally(() => {
@@ -210,6 +237,74 @@ async function compare({ tidemark }: Machine, one: string, other: string): Promi
   return `${count(objects)} objects and ${count(links)} links: identical`;
 }
 
+/** HR's records make people; their accounts are joined to them, and each attribute comes from who knows best. */
+function identityRules(accounts: readonly string[]): string {
+  return `identities:
+  sources:
+    hr-file/users: { authoritative: true }
+${accounts.map((name) => `    ${name}/users: {}\n`).join('')}  join:
+    - { name: number, by: employeeNumber, normalize: [digits] }
+  attributes:
+    displayName: [hr-file/users]
+    title: [hr-file/users]
+    email: [${accounts.map((name) => `${name}/users`).join(', ')}]
+    office:
+      - { of: hr-file/users.siteCode, lookup: { from: hr-database/sites, match: code, value: name } }
+`;
+}
+
+/** Joins HR's file, HR's database and the directory, if there is one, into people, and shows that deltas keep what was derived right. */
+async function showPeople(machine: Machine, star: Star, block: string, company: Company): Promise<void> {
+  const { hrDatabase, hrFile, tidemark } = machine;
+  const isDirectory = star.integration !== 'hr-database';
+  if (isDirectory) await hrDatabase.fill(company);
+  await hrFile.deliver(company.people);
+  const blocks = [block, ...(isDirectory ? [hrDatabase.configuration('hr-database')] : []), hrFile.configuration('hr-file')];
+  const rules = identityRules(isDirectory ? [star.integration, 'hr-database'] : ['hr-database']);
+  await machine.apply((await writeConfiguration(machine, blocks, rules)).file);
+  quote(rules);
+  for (const name of isDirectory ? ['hr-database', 'hr-file'] : ['hr-file']) {
+    const run = await synced(machine, name, 'complete');
+    line(`${name}: ${count(objectsRead(run))} objects read in ${seconds(durationOf(run))}`);
+  }
+  const joined = await synced(machine, 'identities', 'complete');
+  line(`identities: ${count(joined.streams.identities?.created ?? 0)} people in ${seconds(durationOf(joined))}`);
+  const outside = new Map<string, number>();
+  for await (const { integration } of tidemark.unjoined('unjoined')) outside.set(integration, (outside.get(integration) ?? 0) + 1);
+  for (const [name, accounts] of outside) line(`${name}: ${accounts} accounts of nobody, because HR's file does not have their people yet`);
+
+  const { hires, leavers } = planMonth(company);
+  await hrFile.deliver([...company.people.filter((person) => !leavers.includes(person)), ...hires]);
+  const [site = ''] = siteNames;
+  await hrDatabase.renameSite(site, `${site} Mitte`);
+  line();
+  line(
+    `HR's file now has the ${hires.length} hires and no longer the ${leavers.length} who left; ${site} is called ${site} Mitte in HR's database`,
+  );
+  for (const name of ['hr-file', 'hr-database']) await synced(machine, name, 'delta');
+  const delta = await synced(machine, 'identities', 'delta');
+  const { created = 0, updated = 0, deleted = 0 } = delta.streams.identities ?? {};
+  line(`identities, delta: ${created} people came, ${deleted} ended, ${updated} have something new, in ${seconds(durationOf(delta))}`);
+
+  const there = [...company.people, ...hires].filter((person) => person.site === site && !leavers.includes(person)).length;
+  let renamed = 0;
+  let example: string | undefined;
+  for await (const { id, attributes, objects } of tidemark.identities()) {
+    if (attributes.office === `${site} Mitte`) renamed += 1;
+    if (objects.length > (isDirectory ? 2 : 1)) example ??= id;
+  }
+  if (renamed !== there) throw new Error(`${renamed} people are in ${site} Mitte, there should be ${there}`);
+  line(`${count(renamed)} people of ${site} got the new name of their office, which none of their own records has`);
+  const again = await synced(machine, 'identities', 'complete');
+  const changed = Object.values(again.streams).reduce((sum, each) => sum + each.created + each.updated + each.deleted, 0);
+  if (changed > 0) throw new Error(`Everything computed anew changed ${changed} people`);
+  line(`everything computed anew: ${count(again.streams.identities?.unchanged ?? 0)} people, none of them changes`);
+  const explanation = example === undefined ? undefined : await tidemark.explainIdentity(example);
+  if (explanation === undefined) throw new Error('No accounts were joined');
+  line();
+  quote(formatExplanation(explanation));
+}
+
 async function main(): Promise<number> {
   const keep = process.argv.includes('--keep');
   const stop = new Promise<number>((resolve) => {
@@ -219,15 +314,12 @@ async function main(): Promise<number> {
       .once('SIGHUP', () => resolve(129));
   });
   process.stdout.write('Tidemark demo\n=============\n');
-  const missing = await whatIsMissing();
-  if (missing !== undefined) {
-    process.stderr.write(`${missing}\n`);
-    return 1;
-  }
+  const noDirectory = process.argv.includes('--without-directory') ? 'It was asked for without one.' : await whyNoDirectory();
+  if (noDirectory !== undefined) line(`Without a directory; HR's database takes its part. ${noDirectory}`);
   const startedAt = performance.now();
   const undo = new AsyncDisposableStack();
   try {
-    const telling = tell(undo, keep).then(() => 0);
+    const telling = tell(undo, keep, noDirectory === undefined).then(() => 0);
     const code = await Promise.race([telling, stop]);
     // Ctrl-C is how a demo that stays up ends.
     if (code === 0 && keep) await stop;

@@ -1,6 +1,6 @@
 import { Attribute, Change, type Client } from 'ldapts';
 import type { SambaServer } from '../../test/support/samba.ts';
-import { type Company, departmentNames, makeHire, type Person, siteNames, userNameOf } from './company.ts';
+import { type Company, departmentNames, newFamilyName, type Person, planMonth, siteNames, userNameOf } from './company.ts';
 
 /** Where things are in the demo's domain. */
 export interface Places {
@@ -70,49 +70,30 @@ async function addPerson(client: Client, places: Places, company: Company, perso
   });
 }
 
-/** What was done to the directory, in the words of those who did it. */
+/** What was done, in the words of those who did it. */
 export type Done = readonly string[];
 
 /** A month in the life of the company, made over LDAP as its administrators would. */
 export async function liveAMonth(dc: SambaServer, company: Company): Promise<Done> {
   const places = placesIn(dc.baseDn);
-  const { people } = company;
+  const { hires, leavers, disabled, married, movers, inSupport, newcomers, outgoing } = planMonth(company);
   const client = await dc.client();
-  // Nobody of these leads people, and no two kinds of change meet in one person, so each is seen by itself.
-  const ordinary = people.filter((_, index) => !people.some(({ manager }) => manager === index));
-  const some = (department: string, count: number, from = 0): readonly Person[] =>
-    ordinary.filter((person) => person.department === department).slice(from, from + count);
   try {
-    const hires = Array.from({ length: 12 }, (_, index) => makeHire(people.length + index, 'Engineering', 'Lisbon', 1));
     for (const hire of hires) await addPerson(client, places, company, hire);
     await client.modify(places.group('Engineering Lisbon'), change('add', 'member', hires.map(places.person)));
-
-    const leavers = some('Sales', 5);
     for (const leaver of leavers) await client.del(places.person(leaver));
-
-    const disabled = some('Sales', 6, 5);
     for (const person of disabled) await client.modify(places.person(person), change('replace', 'userAccountControl', ['546']));
-
-    const married = some('Finance', 3);
-    for (const person of married) await rename(client, places, person, 'Winter');
-
-    const movers = some('Marketing', 4);
+    for (const person of married) await rename(client, places, person, newFamilyName);
     for (const mover of movers) await move(client, places, mover, 'Operations');
-
     await client.modifyDN(`OU=Support,${places.people}`, `OU=Customer Care,${places.people}`);
-    const inSupport = people.filter(({ department }) => department === 'Support').length;
-
-    const [newcomers, outgoing] = [some('Legal', 10), some('Legal', 25, 10)];
     await client.add(places.group('Project Aurora'), {
       objectClass: 'group',
       sAMAccountName: 'Project Aurora',
       description: 'The merger',
       member: [...newcomers.map(places.person), places.group('Managers')],
     });
-    const inVpn = outgoing.filter((person) => isMember(company, 'VPN Users', person));
-    await client.modify(places.group('VPN Users'), change('delete', 'member', inVpn.map(places.person)));
+    await client.modify(places.group('VPN Users'), change('delete', 'member', outgoing.map(places.person)));
     await client.del(places.group('Legal Austin'));
-
     return [
       `${hires.length} people were hired, and put into the group "Engineering Lisbon"`,
       `${leavers.length} people left: their accounts were deleted`,
@@ -120,7 +101,7 @@ export async function liveAMonth(dc: SambaServer, company: Company): Promise<Don
       `${married.length} people took another name`,
       `${movers.length} people moved from Marketing to Operations`,
       `the OU Support, with ${inSupport} people in it, became Customer Care`,
-      `the group "Project Aurora" was made, ${inVpn.length} people were taken out of "VPN Users", "Legal Austin" was deleted`,
+      `the group "Project Aurora" was made, ${outgoing.length} people were taken out of "VPN Users", "Legal Austin" was deleted`,
     ];
   } finally {
     await client.unbind();
@@ -143,10 +124,6 @@ async function move(client: Client, places: Places, person: Person, department: 
   const dn = places.person({ ...person, department });
   await client.modifyDN(places.person(person), dn);
   await client.modify(dn, change('replace', 'department', [department]));
-}
-
-function isMember(company: Company, team: string, person: Person): boolean {
-  return company.teams.some(({ name, people }) => name === team && people.some((index) => company.people[index] === person));
 }
 
 function change(operation: 'add' | 'delete' | 'replace', type: string, values: readonly string[]): Change[] {

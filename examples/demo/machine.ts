@@ -16,6 +16,8 @@ import { startTemporal } from '../../workers/embedded/temporal.ts';
 import { findTemporalCli } from '../../workers/embedded/temporal-cli.ts';
 import { startWorker } from '../../workers/worker.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
+import { createHrDatabase, type HrDatabase } from './hr-database.ts';
+import { createHrFile, type HrFile } from './hr-file.ts';
 import { count, timed } from './page.ts';
 
 /** Everything the demo runs on, on this machine and for as long as the demo. */
@@ -27,29 +29,27 @@ export interface Machine {
   readonly temporalUi: string;
   readonly temporal: Client;
   readonly tidemark: TidemarkClient;
-  readonly dc: SambaServer;
+  /** Absent where Samba can't run. */
+  readonly dc: SambaServer | undefined;
+  readonly hrDatabase: HrDatabase;
+  readonly hrFile: HrFile;
   /** What `tidemark apply` does: validates the file, stores it, makes the schedules. */
   apply(file: string): Promise<ApplyPlan>;
 }
 
-/**
- * What this machine lacks for the demo, with the remedy; undefined if it has all, which may have been installed just now. The directory
- * is a Samba domain controller: it needs root.
- */
-export async function whatIsMissing(): Promise<string | undefined> {
-  const root = process.getuid?.() === 0;
-  const needsRoot = 'The demo runs a Samba domain controller, which must run as root on Linux. Run it as root: sudo npm run demo';
+/** Why this machine can't run a domain controller, with the remedy; undefined if it can: Samba may have been installed just now. */
+export async function whyNoDirectory(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'A Samba domain controller must run as root on Linux: sudo npm run demo';
   try {
     await installSamba();
+    return undefined;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return root ? message : `${message}\n${needsRoot}`;
+    return error instanceof Error ? error.message : String(error);
   }
-  return root ? undefined : needsRoot;
 }
 
 /** Starts everything; `undo` ends it in the right order. Writes a line for each part. */
-export async function startMachine(undo: AsyncDisposableStack): Promise<Machine> {
+export async function startMachine(undo: AsyncDisposableStack, withDirectory: boolean): Promise<Machine> {
   const directory = await mkdtemp(join(tmpdir(), 'tidemark-demo-'));
   undo.defer(() => rm(directory, { recursive: true, force: true }));
   // PostgreSQL runs as an account of its own and must get to its data.
@@ -71,14 +71,16 @@ export async function startMachine(undo: AsyncDisposableStack): Promise<Machine>
     ({ address }) => `development server on ${address}`,
   );
   undo.defer(() => temporalServer.stop());
-  const dc = await timed('Samba domain controller', startSamba, ({ hostName, ldapsUrl }) => `${hostName}, ${ldapsUrl}`);
-  undo.use(dc);
-
+  const dc = withDirectory
+    ? undo.use(await timed('Samba domain controller', startSamba, ({ hostName, ldapsUrl }) => `${hostName}, ${ldapsUrl}`))
+    : undefined;
+  const hrDatabase = undo.use(await createHrDatabase(postgres.url, directory));
+  const hrFile = await createHrFile(directory);
   const store = undo.use(await openStore(postgres.url));
   await timed(
     'Tables of Tidemark',
     () => store.migrate(),
-    (done) => `${count(done.length)} migration`,
+    (done) => `${count(done.length)} migrations`,
   );
   const target = { connection: { address: temporalServer.address }, namespace: 'default' };
   const taskQueue = 'tidemark';
@@ -99,6 +101,8 @@ export async function startMachine(undo: AsyncDisposableStack): Promise<Machine>
     temporal,
     tidemark,
     dc,
+    hrDatabase,
+    hrFile,
     async apply(file) {
       const loaded = loadConfiguration(file, builtInConnectors);
       if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
@@ -119,13 +123,11 @@ function logTo(file: string, undo: AsyncDisposableStack): Log {
   return { debug: () => undefined, info: write('info'), warn: write('warn') };
 }
 
-/** The configuration for the demo's domain, as a file of the demo's directory. */
-export async function writeConfiguration(machine: Machine, integrations: readonly string[]): Promise<{ file: string; text: string }> {
-  const { directory, dc } = machine;
+/** The block of an integration that reads the demo's domain. */
+export async function directoryBlock(dc: SambaServer, directory: string): Promise<(name: string) => string> {
   const passwordFile = join(directory, 'corp-ad.password');
   await writeFile(passwordFile, dc.adminPassword, { mode: 0o600 });
-  const blocks = integrations.map(
-    (name, index) => `  ${name}:
+  return (name) => `  ${name}:
     connector: active-directory
     settings:
       urls: [${dc.ldapsUrl}]
@@ -133,10 +135,17 @@ export async function writeConfiguration(machine: Machine, integrations: readonl
       bindDn: ${dc.adminDn}
       bindPassword: { file: ${passwordFile} }
       baseDn: ${dc.baseDn}
-${index === 0 ? '    schedules:\n      - { mode: auto, every: 30m, completeEvery: 7d }\n' : ''}`,
-  );
+`;
+}
+
+/** Writes the demo's `tidemark.yaml` out of blocks of integrations and what else there is. */
+export async function writeConfiguration(
+  { directory }: Machine,
+  blocks: readonly string[],
+  rest = '',
+): Promise<{ file: string; text: string }> {
   const file = join(directory, 'tidemark.yaml');
-  const text = `integrations:\n${blocks.join('')}`;
+  const text = `integrations:\n${blocks.join('')}${rest}`;
   await writeFile(file, text);
   return { file, text };
 }

@@ -56,7 +56,7 @@ async function leftovers(): Promise<readonly string[]> {
   return found.flat();
 }
 
-test('the demo shows a complete sync, a delta, a skip and the proof, and leaves nothing behind', async () => {
+test('the demo shows a complete sync, a delta, a skip, the proof and joined people, and leaves nothing behind', async () => {
   const { said, code } = startDemo();
   expect(await code, said.errors).toBe(0);
   expect(said.errors).toBe('');
@@ -67,10 +67,32 @@ test('the demo shows a complete sync, a delta, a skip and the proof, and leaves 
   expect(said.out).toMatch(/delta: +skipped, because run 3 \(complete\) of corp-ad was running/);
   expect(said.out).toMatch(/4 +corp-ad +delta +skipped/);
   expect(said.out).toMatch(/2,\d{3} objects and \d,\d{3} links: identical/);
+  expectPeople(said.out, ['corp-ad', 'hr-database']);
   expect(said.out).toMatch(/Temporal UI: http:\/\/127\.0\.0\.1:\d+/);
   await eventually('the end of all processes', async () => (await leftovers()).length === 0);
   expect(await readdir(scratch)).toEqual([]);
 }, 300_000);
+
+test("without a directory HR's database takes its part", async () => {
+  const { said, code } = startDemo('--without-directory');
+  expect(await code, said.errors).toBe(0);
+  expect(said.errors).toBe('');
+  expect(said.out).toContain("Without a directory; HR's database takes its part.");
+  expect(said.out).toMatch(/users +\d+ +12 +\d+ +5\n/);
+  expect(said.out).toMatch(/delta: +skipped, because run 3 \(complete\) of hr-database was running/);
+  expect(said.out).toMatch(/2,045 objects and \d,\d{3} links: identical/);
+  expectPeople(said.out, ['hr-database']);
+  await eventually('the end of all processes', async () => (await leftovers()).length === 0);
+  expect(await readdir(scratch)).toEqual([]);
+}, 300_000);
+
+function expectPeople(out: string, accounts: readonly string[]): void {
+  expect(out).toMatch(/identities: 2,000 people in/);
+  expect(out).toMatch(/identities, delta: 12 people came, 5 ended, 670 have something new/);
+  expect(out).toMatch(/everything computed anew: 2,007 people, none of them changes/);
+  expect(out).toMatch(/office = Berlin Mitte {2}from hr-file\/users 10000 .*found in hr-database\/sites site\/BER/);
+  for (const name of accounts) expect(out).toMatch(new RegExp(`${name}/users .* joined by number with hr-file/users 10000`));
+}
 
 test('a demo that is told to stop in the middle leaves nothing behind', async () => {
   const { child, said, code } = startDemo('--keep');
