@@ -40,7 +40,7 @@ export function remap(deps: Dependencies) {
         staged += page.rows;
         progress(stream, staged);
       }
-      if (!plan.dryRun) await askForRetry(pool, { integration, stream });
+      if (!plan.dryRun) await fenced(pool, attempt, 'shared', (client) => askForRetry(client, { integration, stream }));
       const nothingRead = { links: 0, read: 0, unchanged: 0, sealed: false, mapped: false, compared: false };
       return { stream, token: attempt.token, items: staged, news: staged, ...nothingRead };
     });

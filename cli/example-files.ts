@@ -24,7 +24,28 @@ export interface ExampleKind {
   /** The name of the integration. */
   readonly integration: string;
   /** The lines from `settings` to `streams`, not indented. */
-  block(answers: Readonly<Record<ExampleOption, string>>): string;
+  block(answers: Answers): string;
+}
+
+type Answers = Readonly<Record<ExampleOption, string>>;
+
+function directoryQuestions(server: string, url: string, bindDn: string, baseDn: string): readonly ExampleQuestion[] {
+  return [
+    { option: 'url', ask: server, example: url },
+    { option: 'bindDn', ask: 'Account to sign in with', example: bindDn },
+    { option: 'baseDn', ask: 'What to read lies at or below', example: baseDn },
+  ];
+}
+
+function directorySettings({ url, bindDn, baseDn }: Answers, secret: string): string {
+  return `settings:
+  # Tried in this order; one run reads from one server.
+  urls: [${quote(url)}]
+  bindDn: ${quote(bindDn)}
+  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
+  bindPassword: { env: ${secret} }
+  # What to read lies at or below this.
+  baseDn: ${quote(baseDn)}`;
 }
 
 export const exampleKinds: readonly ExampleKind[] = [
@@ -33,19 +54,13 @@ export const exampleKinds: readonly ExampleKind[] = [
     title: 'Active Directory, Samba',
     integration: 'corp-ad',
     secret: 'CORP_AD_PASSWORD',
-    questions: [
-      { option: 'url', ask: 'Domain controller', example: 'ldaps://dc1.corp.example' },
-      { option: 'bindDn', ask: 'Account to sign in with', example: 'CN=svc-tidemark,OU=Service,DC=corp,DC=example' },
-      { option: 'baseDn', ask: 'What to read lies at or below', example: 'DC=corp,DC=example' },
-    ],
-    block: ({ url, bindDn, baseDn }) => `settings:
-  # Tried in this order; one run reads from one domain controller.
-  urls: [${quote(url)}]
-  bindDn: ${quote(bindDn)}
-  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
-  bindPassword: { env: CORP_AD_PASSWORD }
-  # What to read lies at or below this.
-  baseDn: ${quote(baseDn)}
+    questions: directoryQuestions(
+      'Domain controller',
+      'ldaps://dc1.corp.example',
+      'CN=svc-tidemark,OU=Service,DC=corp,DC=example',
+      'DC=corp,DC=example',
+    ),
+    block: (answers) => `${directorySettings(answers, 'CORP_AD_PASSWORD')}
 
 # Without this block every stream is synced, with the connector's own filters and mapping.
 # streams:
@@ -62,19 +77,13 @@ export const exampleKinds: readonly ExampleKind[] = [
     title: 'OpenLDAP, 389 Directory Server and other LDAP directories',
     integration: 'corp-ldap',
     secret: 'CORP_LDAP_PASSWORD',
-    questions: [
-      { option: 'url', ask: 'Directory server', example: 'ldaps://ldap1.corp.example' },
-      { option: 'bindDn', ask: 'Account to sign in with', example: 'cn=tidemark,ou=services,dc=corp,dc=example' },
-      { option: 'baseDn', ask: 'What to read lies at or below', example: 'dc=corp,dc=example' },
-    ],
-    block: ({ url, bindDn, baseDn }) => `settings:
-  # Tried in this order; one run reads from one server.
-  urls: [${quote(url)}]
-  bindDn: ${quote(bindDn)}
-  # Where the password is: { env: NAME } or { file: PATH }; never the password itself.
-  bindPassword: { env: CORP_LDAP_PASSWORD }
-  # What to read lies at or below this.
-  baseDn: ${quote(baseDn)}
+    questions: directoryQuestions(
+      'Directory server',
+      'ldaps://ldap1.corp.example',
+      'cn=tidemark,ou=services,dc=corp,dc=example',
+      'dc=corp,dc=example',
+    ),
+    block: (answers) => `${directorySettings(answers, 'CORP_LDAP_PASSWORD')}
   # Where deletions are found: accesslog, or none if the server keeps no log that deltas could read (docs/ldap.md).
   deletions: accesslog
 
@@ -170,7 +179,7 @@ export function exampleFile({ kind, answers, users, cadence }: ExampleFile): str
       remedy: `It takes ${kind.questions.map(({ option }) => `--${flagOf(option)}`).join(', ')}.`,
     });
   }
-  const defaults = Object.fromEntries(kind.questions.map(({ option, example }) => [option, example])) as Record<ExampleOption, string>;
+  const defaults = Object.fromEntries(kind.questions.map(({ option, example }) => [option, example])) as Answers;
   return `# Tidemark's configuration. "tidemark check" asks the source, "tidemark apply" puts it into force.
 integrations:
   # The name of the integration, as commands and tables show it.

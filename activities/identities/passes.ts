@@ -9,10 +9,10 @@ import { attemptOf, step } from '../step.ts';
 export function collectIdentities(deps: Dependencies) {
   return async (plan: IdentityPlan): Promise<boolean> => {
     await pass(deps, plan, 'collect', collect);
-    const { rows } = await deps.store.pool.query<{ any: boolean }>(
-      `select exists (select from tidemark.identity_pending) or exists (select from tidemark.identity_stale) as any`,
+    const { rows } = await deps.store.pool.query<{ noted: boolean }>(
+      `select exists (select from tidemark.identity_pending) or exists (select from tidemark.identity_stale) as noted`,
     );
-    return rows[0]?.any ?? false;
+    return rows[0]?.noted ?? false;
   };
 }
 

@@ -69,10 +69,10 @@ export interface QuarantineChoice {
 
 /** Asks the next run to read quarantined items again by id. Returns those that were there to ask for. */
 export async function askForRetry(
-  pool: pg.Pool,
+  client: pg.Pool | pg.ClientBase,
   { integration, stream, ids }: QuarantineChoice,
 ): Promise<readonly { readonly stream: string; readonly sourceId: string }[]> {
-  const { rows } = await pool.query<{ stream: string; sourceId: string }>(
+  const { rows } = await client.query<{ stream: string; sourceId: string }>(
     `update tidemark.quarantine set retry_asked_at = now(), retry_run_id = null
       where integration_id = $1 and ($2::text is null or stream = $2) and ($3::text[] is null or source_id = any($3))
       returning stream, source_id as "sourceId"`,

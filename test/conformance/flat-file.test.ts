@@ -1,31 +1,16 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ConnectionProxy, startConnectionProxy } from '../support/connection-proxy.ts';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { conforms } from '../support/conforms.ts';
 import { type S3Server, startS3 } from '../support/s3.ts';
 import { type SshdServer, startSshd } from '../support/sshd.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { changesHarness, type FileStore, type FileStoreForCheck, noConnection, snapshotHarness } from './flat-file-source.ts';
-import { type ConformanceHarness, conformanceChecks, runCheck, tellReport } from './index.ts';
-
-const seed = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const sequences = Number(process.env.TIDEMARK_SEQUENCES ?? 20);
 
 /** What files can not be made to do. */
 const never = ['empty-page', 'repeated-object', 'out-of-scope', 'rate-limit', 'lost-rights', 'expired-marker', 'marker-ahead'];
 const withoutConnection = ['cut-connection', 'cut-connection-in-delta', 'expired-sign-in'];
-
-function conforms(harness: () => ConformanceHarness, missing: readonly string[], most = sequences): void {
-  test.each(conformanceChecks.map((check) => [check.name, check.title, check] as const))(
-    '%s: %s',
-    async (name, _, check) => {
-      const result = await runCheck(check, harness(), { seed, sequences: Math.min(sequences, most) });
-      const report = tellReport({ connector: 'flat-file', seed, results: [result], passed: false });
-      expect(result.outcome, report).toBe(missing.includes(name) ? 'not shown' : 'shown');
-    },
-    10 * 60_000,
-  );
-}
 
 /** Files are delivered as they should be: under another name, then renamed. */
 const inFolder = (folder: string): FileStore => ({
@@ -60,12 +45,12 @@ describe('in a local folder', () => {
 
 describe('on an OpenSSH server', () => {
   let server: SshdServer;
-  let proxy: ConnectionProxy;
+  let proxy: TcpProxy;
   const undo = new AsyncDisposableStack();
 
   beforeAll(async () => {
     server = undo.use(await startSshd());
-    proxy = undo.use(await startConnectionProxy(server));
+    proxy = undo.use(await startTcpProxy({ host: server.address, port: server.port }));
   }, 300_000);
   afterAll(() => undo.disposeAsync());
 
@@ -74,7 +59,7 @@ describe('on an OpenSSH server', () => {
     const { username, hostKey } = server;
     return {
       ...inFolder(folder),
-      settings: { sftp: { host: proxy.address, port: proxy.port, username, hostKey, privateKey: { env: 'KEY' }, folder } },
+      settings: { sftp: { host: '127.0.0.1', port: proxy.port, username, hostKey, privateKey: { env: 'KEY' }, folder } },
       secret: () => Promise.resolve(server.privateKey),
       beforeRequest: (handler) => {
         proxy.beforeRequest = handler;
@@ -93,13 +78,13 @@ describe('on an OpenSSH server', () => {
 
 describe('in S3', () => {
   let server: S3Server;
-  let proxy: ConnectionProxy;
+  let proxy: TcpProxy;
   let checks = 0;
   const undo = new AsyncDisposableStack();
 
   beforeAll(async () => {
     server = undo.use(await startS3());
-    proxy = undo.use(await startConnectionProxy(server));
+    proxy = undo.use(await startTcpProxy({ host: server.address, port: server.port }));
   });
   afterAll(() => undo.disposeAsync());
 
@@ -113,7 +98,7 @@ describe('in S3', () => {
       put: (name, text) => server.put(`${prefix}${name}`, text),
       remove: (name) => server.remove(`${prefix}${name}`),
       settings: {
-        s3: { bucket, prefix, endpoint: `http://${proxy.address}:${proxy.port}`, pathStyle: true, accessKeyId: key, secretAccessKey: key },
+        s3: { bucket, prefix, endpoint: `http://${'127.0.0.1'}:${proxy.port}`, pathStyle: true, accessKeyId: key, secretAccessKey: key },
       },
       secret: () => Promise.resolve(secret),
       beforeRequest: (handler) => {

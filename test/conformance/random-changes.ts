@@ -153,7 +153,7 @@ export async function randomChanges(source: ConformanceSource, seed: number): Pr
 }
 
 /** Numbers from 0 to 1, exclusive, that look random (mulberry32). */
-function randomNumbers(seed: number): () => number {
+export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

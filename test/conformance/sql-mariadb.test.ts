@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { sql } from '../../connectors/sql/index.ts';
+import { conforms } from '../support/conforms.ts';
 import { startMariaDb } from '../support/mariadb.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
-import { type ConformanceHarness, conformanceChecks, runCheck, tellReport } from './index.ts';
+import type { ConformanceHarness } from './index.ts';
 import { type Following, type SqlPlace, type SqlServer, sqlSource } from './sql-source.ts';
-
-const seed = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const sequences = Number(process.env.TIDEMARK_SEQUENCES ?? 6);
 
 /** What the kit can't show of a database; the tests of the connector show it otherwise. */
 const notShown: readonly string[] = ['repeated-object', 'empty-page', 'rate-limit', 'many-values'];
@@ -67,12 +65,4 @@ beforeAll(async () => {
 });
 afterAll(() => undo.disposeAsync());
 
-test.each(conformanceChecks.map((check) => [check.name, check.title, check] as const))(
-  '%s: %s',
-  async (name, _, check) => {
-    const result = await runCheck(check, harness, { seed, sequences });
-    const report = tellReport({ connector: harness.connector.type, seed, results: [result], passed: false });
-    expect(result.outcome, report).toBe(notShown.includes(name) ? 'not shown' : 'shown');
-  },
-  10 * 60_000,
-);
+conforms(() => harness, notShown, 6);

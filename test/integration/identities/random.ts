@@ -1,21 +1,11 @@
 import { expect } from 'vitest';
 import { decide } from '../../../store/identities/decisions.ts';
+import { randomNumbers } from '../../conformance/random-changes.ts';
 import { type ModelDecision, type ModelObject, modelIdentities } from './model.ts';
 import type { IdentityWorld } from './support.ts';
 
 /** Another one each time, unless it is set to make a failure again. */
 export const firstSeed = Number(process.env.TIDEMARK_SEED ?? Date.now() % 2 ** 31);
-
-/** The same numbers from 0 to below 1 for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Some changes in the three sources: few values, so that people meet and part. */
 function changeSources(world: IdentityWorld, next: () => number, changes: number): void {
