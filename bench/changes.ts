@@ -1,41 +1,43 @@
 import { Attribute, Change, type Client } from 'ldapts';
-import type { BenchSource } from './source.ts';
+import type { Directory } from './directory.ts';
 
 /** Requests that a connection has open at a time: servers take longer over one after the other. */
 const sideBySide = 8;
 
 /** Gives this many users another title, beginning with one of them; `what` makes the title a new one. */
-export async function editUsers(source: BenchSource, from: number, count: number, what: string): Promise<void> {
-  await using client = await connection(source);
-  await all(numbers(count), (offset) => client.modify(source.userDn(from + offset), change('replace', 'title', `Title ${what} ${offset}`)));
+export async function editUsers(directory: Directory, from: number, count: number, what: string): Promise<void> {
+  await using client = await connection(directory);
+  await all(numbers(count), (offset) =>
+    client.modify(directory.userDn(from + offset), change('replace', 'title', `Title ${what} ${offset}`)),
+  );
 }
 
 /** Of so many changes 85 % are other titles, and 5 % each people who are hired, put into a group, and leave. Rounds concern different people. */
-export async function changePeople(source: BenchSource, count: number, round: string, from: number): Promise<void> {
+export async function changePeople(directory: Directory, count: number, round: string, from: number): Promise<void> {
   const some = Math.floor(count / 20);
-  await editUsers(source, from, count - 3 * some, round);
-  await using client = await connection(source);
-  const hired = (index: number) => source.newUser(`hired-${round}-${index}`);
+  await editUsers(directory, from, count - 3 * some, round);
+  await using client = await connection(directory);
+  const hired = (index: number) => directory.newUser(`hired-${round}-${index}`);
   await all(numbers(some), async (index) => client.add(hired(index).dn, attributesOf(hired(index).attributes)));
-  await all(numbers(some), (index) => client.modify(source.groupDn(1 + index), change('add', 'member', hired(index).dn)));
+  await all(numbers(some), (index) => client.modify(directory.groupDn(1 + index), change('add', 'member', hired(index).dn)));
   // The last ones lead nobody.
-  const last = source.users - 1 - (departed.get(source) ?? 0);
-  departed.set(source, (departed.get(source) ?? 0) + some);
-  await all(numbers(some), (index) => client.del(source.userDn(last - index)));
+  const last = directory.users - 1 - (departed.get(directory) ?? 0);
+  departed.set(directory, (departed.get(directory) ?? 0) + some);
+  await all(numbers(some), (index) => client.del(directory.userDn(last - index)));
 }
 
-const departed = new WeakMap<BenchSource, number>();
+const departed = new WeakMap<Directory, number>();
 
 /** Hires somebody and puts him into the first group, which is the largest where there is one. */
-export async function addMember(source: BenchSource, round: string): Promise<void> {
-  await using client = await connection(source);
-  const { dn, attributes } = source.newUser(`member-${round}`);
+export async function addMember(directory: Directory, round: string): Promise<void> {
+  await using client = await connection(directory);
+  const { dn, attributes } = directory.newUser(`member-${round}`);
   await client.add(dn, attributesOf(attributes));
-  await client.modify(source.groupDn(0), change('add', 'member', dn));
+  await client.modify(directory.groupDn(0), change('add', 'member', dn));
 }
 
-async function connection(source: BenchSource): Promise<Client & AsyncDisposable> {
-  const client = await source.client();
+async function connection(directory: Directory): Promise<Client & AsyncDisposable> {
+  const client = await directory.client();
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.unbind() });
 }
 

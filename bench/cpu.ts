@@ -20,7 +20,9 @@ export async function cpuSeconds(roots: Readonly<Record<string, number>>): Promi
   const treeOf = (pid: number): number =>
     processes.reduce((sum, found) => sum + (found.pid === pid ? found.seconds : found.parent === pid ? treeOf(found.pid) : 0), 0);
   const named = new Set(Object.values(roots));
-  const others = processes.filter(({ pid, parent, name }) => parent === process.pid && !named.has(pid) && /^(samba|slapd)/.test(name));
+  const others = processes.filter(
+    ({ pid, parent, name }) => parent === process.pid && !named.has(pid) && /^(samba|slapd|postgres)/.test(name),
+  );
   const own = processes.find(({ pid }) => pid === process.pid);
   return {
     bench: own?.seconds ?? 0,

@@ -32,13 +32,13 @@ export interface BenchMachine {
   restartWorker(): Promise<void>;
   /** First processes of the parts, by name. */
   processes(): Readonly<Record<'worker' | 'postgres' | 'temporal', number>>;
-  /** Stores these integrations, default streams and steps, in place of those before. */
-  configure(integrations: Readonly<Record<string, Integration>>): Promise<void>;
+  /** Stores these integrations, and rules of identities, in place of those before. */
+  configure(integrations: Readonly<Record<string, Integration>>, identities?: unknown): Promise<void>;
 }
 
-/** What an integration has beside the source's own settings. */
 export interface Integration {
-  readonly baseDn?: string;
+  /** Default: the machine's. */
+  readonly source?: BenchSource;
   readonly schedules?: readonly unknown[];
 }
 
@@ -79,7 +79,7 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
   undo.defer(() => connection.close());
   const temporal = new Client({ connection, namespace: target.namespace });
   const passwordFile = join(directory, 'password');
-  await writeFile(passwordFile, source.access.password, { mode: 0o600 });
+  await writeFile(passwordFile, source.password, { mode: 0o600 });
   const environment = { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: server.address };
   const start = () =>
     options.worker === 'here'
@@ -99,13 +99,12 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
       worker = await start();
     },
     processes: () => ({ worker: worker.pid, postgres: postgres.pid, temporal: server.pid }),
-    async configure(integrations) {
-      const blocks = Object.entries(integrations).map(([name, { baseDn = source.access.baseDn, schedules = [] }]) => {
-        const settings = { ...source.settings, baseDn, bindPassword: { file: passwordFile } };
-        return [name, { connector: source.connector.type, settings, schedules }] as const;
+    async configure(integrations, identities) {
+      const blocks = Object.entries(integrations).map(([name, { source: of = source, schedules = [] }]) => {
+        return [name, { ...of.integration(passwordFile), schedules }] as const;
       });
       // JSON is YAML.
-      const text = JSON.stringify({ integrations: Object.fromEntries(blocks) });
+      const text = JSON.stringify({ integrations: Object.fromEntries(blocks), identities });
       const loaded = loadConfiguration({ file: 'bench', text }, builtInConnectors);
       if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
       await applyConfiguration({ store, temporal, configuration: loaded.configuration, taskQueue });

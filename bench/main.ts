@@ -1,5 +1,8 @@
-/** Measures Tidemark against raw reads of the same directory. docs/performance.md tells about the scenarios and the options. */
+/** Measures Tidemark against raw reads of the same source. docs/performance.md tells about the scenarios and the options. */
 import { parseArgs } from 'node:util';
+import { startCsvSource } from './csv-source.ts';
+import { directorySource } from './directory-source.ts';
+import { identities } from './identities.ts';
 import { type BenchMachine, type MachineOptions, startBenchMachine } from './machine.ts';
 import { many } from './many.ts';
 import { explaining, plans } from './plans.ts';
@@ -8,9 +11,10 @@ import { startSambaSource } from './samba-source.ts';
 import { changed, delta, first, member, type Scenario, unchanged } from './scenarios.ts';
 import { startSlapdSource } from './slapd-source.ts';
 import type { BenchSource } from './source.ts';
+import { startTableSource } from './table-source.ts';
 
 interface Settings {
-  readonly source: 'slapd' | 'samba';
+  readonly source: SourceName;
   readonly users: number;
   readonly rounds: number;
   readonly integrations: number;
@@ -18,13 +22,30 @@ interface Settings {
   readonly workerFlags: readonly string[];
 }
 
+type SourceName = BenchSource['name'];
+
+const sources: Readonly<Record<SourceName, (undo: AsyncDisposableStack, users: number) => Promise<BenchSource>>> = {
+  slapd: async (undo, users) => directorySource(await startSlapdSource(undo, users)),
+  samba: async (undo, users) => directorySource(await startSambaSource(undo, users)),
+  csv: startCsvSource,
+  table: startTableSource,
+};
+
 /** Scenarios that go one after another on one machine. */
 const scenarios: Readonly<Record<string, Scenario>> = { first, unchanged, changed, delta, member };
 
-const usage = `npm run bench -- SCENARIO... [--source slapd|samba] [--users N] [--rounds N] [--worker-flags="NODE OPTIONS"]
+/** Scenarios that have a machine of their own. */
+const exclusive: Readonly<Record<string, (settings: Settings) => Promise<void>>> = {
+  identities: runIdentities,
+  many: runMany,
+  plans: runPlans,
+};
+
+const usage = `npm run bench -- SCENARIO... [--source ${Object.keys(sources).join('|')}] [--users N] [--rounds N] [--worker-flags="NODE OPTIONS"]
+npm run bench -- identities [--users N] [--rounds N]
 npm run bench -- many [--integrations N] [--users N] [--minutes N]
-npm run bench -- plans [--source slapd|samba] [--users N]
-Scenarios: ${Object.keys(scenarios).join(', ')}`;
+npm run bench -- plans [--source NAME] [--users N]
+Scenarios: ${Object.keys(scenarios).join(', ')} (member: directories alone)`;
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
@@ -40,15 +61,16 @@ const { positionals: names, values } = parseArgs({
   },
 });
 const settings: Settings = {
-  source: values.source === 'samba' ? 'samba' : 'slapd',
+  source: values.source as SourceName,
   users: Number(values.users ?? (names[0] === 'many' ? 200 : 10_000)),
   rounds: Number(values.rounds),
   integrations: Number(values.integrations),
   minutes: Number(values.minutes),
   workerFlags: values['worker-flags'].split(' ').filter((flag) => flag !== ''),
 };
-const work = choose(names);
-const problem = work === undefined ? usage : whyNoLdapsearch();
+const work = Object.hasOwn(sources, settings.source) ? choose(names) : undefined;
+const isDirectory = ['slapd', 'samba'].includes(settings.source);
+const problem = work === undefined ? usage : isDirectory ? whyNoLdapsearch() : undefined;
 if (work === undefined || problem !== undefined) {
   console.error(problem);
   process.exitCode = 2;
@@ -57,38 +79,42 @@ if (work === undefined || problem !== undefined) {
 }
 
 /** What the names ask for; undefined if they make no sense. */
-function choose([name, ...more]: readonly string[]): ((settings: Settings) => Promise<void>) | undefined {
-  if (name === 'many' && more.length === 0) return runMany;
-  if (name === 'plans' && more.length === 0) return runPlans;
-  const chosen = [name ?? '', ...more].map((wanted) => scenarios[wanted]);
+function choose([name = '', ...more]: readonly string[]): ((settings: Settings) => Promise<void>) | undefined {
+  const alone = exclusive[name];
+  if (alone !== undefined) return more.length === 0 ? alone : undefined;
+  const chosen = [name, ...more].map((wanted) => scenarios[wanted]);
   if (chosen.includes(undefined)) return undefined;
-  return (settings) =>
-    withMachine(settings, { workerFlags: settings.workerFlags }, async (machine) => {
-      for (const scenario of chosen) await scenario?.(machine, settings.rounds);
+  return ({ source, users, rounds, workerFlags }) =>
+    withMachine(source, users, { workerFlags }, async (machine) => {
+      for (const scenario of chosen) await scenario?.(machine, rounds);
     });
 }
 
-async function runMany(settings: Settings): Promise<void> {
-  await withMachine(
-    { ...settings, source: 'slapd' },
-    { workerFlags: settings.workerFlags },
-    (machine) => many(machine, settings.minutes),
-    settings.integrations,
-  );
+async function runMany({ users, integrations, minutes, workerFlags }: Settings): Promise<void> {
+  await using undo = new AsyncDisposableStack();
+  console.log(`Filling slapd with ${integrations} times ${users} users ...`);
+  const directory = await startSlapdSource(undo, users, integrations);
+  await many(await startBenchMachine(undo, directorySource(directory), { workerFlags }), directory, minutes);
 }
 
-async function runPlans(settings: Settings): Promise<void> {
-  await withMachine(settings, { workerFlags: [], worker: 'here', postgres: explaining }, plans);
+async function runIdentities({ users, rounds, workerFlags }: Settings): Promise<void> {
+  await using undo = new AsyncDisposableStack();
+  console.log(`Filling a table and a file with ${users} people each ...`);
+  const [hr, accounts] = [await startTableSource(undo, users), await startCsvSource(undo, users)];
+  await identities(await startBenchMachine(undo, hr, { workerFlags }), hr, accounts, rounds);
+}
+
+async function runPlans({ source, users }: Settings): Promise<void> {
+  await withMachine(source, users, { workerFlags: [], worker: 'here', postgres: explaining }, plans);
 }
 
 async function withMachine(
-  { source: name, users }: Settings,
+  source: SourceName,
+  users: number,
   options: MachineOptions,
   use: (machine: BenchMachine) => Promise<void>,
-  tenants?: number,
 ): Promise<void> {
   await using undo = new AsyncDisposableStack();
-  console.log(`Filling ${name} with ${tenants === undefined ? '' : `${tenants} times `}${users} users ...`);
-  const source: BenchSource = await (name === 'samba' ? startSambaSource(undo, users) : startSlapdSource(undo, users, tenants));
-  await use(await startBenchMachine(undo, source, options));
+  console.log(`Filling ${source} with ${users} users ...`);
+  await use(await startBenchMachine(undo, await sources[source](undo, users), options));
 }

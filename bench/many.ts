@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { editUsers } from './changes.ts';
 import { cpuSeconds } from './cpu.ts';
+import type { Directory } from './directory.ts';
+import { directorySource } from './directory-source.ts';
 import type { BenchMachine } from './machine.ts';
 import { readHistory, walPosition } from './measure.ts';
 import { append, listed, median, quantile } from './report.ts';
@@ -24,15 +25,17 @@ const imagined = 10_000;
  * Many integrations, each with a delta every minute, on one worker. Prints how long deltas take and which ticks were missed, what a delta
  * costs each part, and, as a calculation, what 10,000 integrations would cost.
  */
-export async function many(machine: BenchMachine, minutes: number): Promise<void> {
+export async function many(machine: BenchMachine, directory: Directory, minutes: number): Promise<void> {
   const { source } = machine;
-  const bases = source.bases.map((baseDn, index) => [`tenant-${index}`, baseDn] as const);
+  const tenants = directory.bases.map(
+    (baseDn, index) => [`tenant-${index}`, directorySource({ ...directory, access: { ...directory.access, baseDn } })] as const,
+  );
   const configure = (schedules: readonly unknown[]) =>
-    machine.configure(Object.fromEntries(bases.map(([name, baseDn]) => [name, { baseDn, schedules }])));
+    machine.configure(Object.fromEntries(tenants.map(([name, of]) => [name, { source: of, schedules }])));
   await configure([]);
   await readCompletely(
     machine,
-    bases.map(([name]) => name),
+    tenants.map(([name]) => name),
   );
   await machine.restartWorker();
   const idle = await machine.worker().maxRssMb();
@@ -41,7 +44,7 @@ export async function many(machine: BenchMachine, minutes: number): Promise<void
   const from = Date.now();
   const [cpuBefore, walBefore] = [await cpuSeconds(machine.processes()), await walPosition(machine)];
   for (let minute = 0; minute < minutes; minute++) {
-    await editUsers(source, minute * bases.length, Math.ceil(bases.length / changedShare), `minute-${minute}`);
+    await source.edit(minute * tenants.length, Math.ceil(tenants.length / changedShare), `minute-${minute}`);
     // The tick comes with the full minute.
     await delay(minuteMs - (Date.now() % minuteMs) + 1_000);
   }
@@ -55,15 +58,13 @@ export async function many(machine: BenchMachine, minutes: number): Promise<void
   const done = runs.filter(({ outcome }) => outcome === 'succeeded');
   const picked = done.filter((_, index) => index % Math.ceil(done.length / sampleSize) === 0);
   const histories = await Promise.all(picked.map(({ launcher_id }) => readHistory(machine, launcher_id)));
-  for (const [name, baseDn] of bases.slice(0, sampleSize)) {
-    await verify({ ...machine, source: { ...source, access: { ...source.access, baseDn } } }, [name]);
-  }
+  for (const [name, of] of tenants.slice(0, sampleSize)) await verify(machine, of, [name]);
   const { bench: _, ...parts } = cpuAfter;
   const cpu = Object.fromEntries(Object.entries(parts).map(([part, now]) => [part, now - (cpuBefore[part] ?? 0)]));
   const result = {
-    integrations: bases.length,
+    integrations: tenants.length,
     seconds,
-    ticks: bases.length * minutes,
+    ticks: tenants.length * minutes,
     runs: runs.length,
     succeeded: done.length,
     skipped: runs.filter(({ outcome }) => outcome === 'skipped').length,

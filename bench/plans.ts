@@ -2,7 +2,6 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { changePeople } from './changes.ts';
 import type { BenchMachine } from './machine.ts';
 import { measuredSync } from './measure.ts';
 
@@ -50,7 +49,7 @@ export async function plans(machine: BenchMachine): Promise<void> {
   };
   await phase('First complete', 'complete', 100);
   await phase('Complete, nothing changed', 'complete', 100);
-  await changePeople(source, 500, 'plans', 0);
+  await source.change(500, 'plans', 0);
   const delta = await phase('Delta of 500 changes', 'delta', 5);
   const { rows } = await store.pool.query<{ server_version: string }>('show server_version');
   const head = [

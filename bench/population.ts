@@ -10,7 +10,7 @@ export interface Population {
 }
 
 /** Reports of one manager: the managers are the first eighth of the users, so the last users lead nobody. */
-const reports = 8;
+export const reports = 8;
 const membersOfGroup = 100;
 
 /** A company of this size: one group for 100 users and no more than 2,000, the largest one with half of the users and no more than 100,000. */
@@ -135,7 +135,7 @@ const departments = ['Sales', 'Engineering', 'Finance', 'Human Resources', 'Lega
 const towns = ['Springfield', 'Zürich', 'Lyon', 'Porto', 'Kraków', 'Osaka'];
 
 /** Sixteen attributes with the manager, `objectClass` aside. */
-function userAttributes(index: number): Attributes {
+export function userAttributes(index: number): Attributes {
   const givenName = pick(givenNames, index);
   const sn = pick(familyNames, Math.floor(index / givenNames.length));
   const number = String(index).padStart(7, '0');

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Client, type Entry } from 'ldapts';
-import { type BenchSource, type RawSearch, searchesOf } from './source.ts';
+import { type Directory, type RawSearch, searchesOf } from './directory.ts';
 
 const pageSize = 1_000;
 
@@ -15,8 +15,8 @@ export function whyNoLdapsearch(): string | undefined {
  * Reads with OpenLDAP's ldapsearch, output discarded, what a sync reads: the same filters, attributes, page size and controls over the same
  * kind of connection, one search after another.
  */
-export async function ldapsearch({ access, controls, ...source }: BenchSource, since?: string): Promise<void> {
-  for (const { filter, attributes } of searchesOf({ access, controls, ...source }, since)) {
+export async function ldapsearch({ access, controls, ...directory }: Directory, since?: string): Promise<void> {
+  for (const { filter, attributes } of searchesOf({ access, controls, ...directory }, since)) {
     const connection = ['-H', access.url, '-x', '-D', access.bindDn, '-w', access.password];
     const options = ['-E', `pr=${pageSize}/noprompt`, ...controls.options, '-LLL', '-b', access.baseDn];
     const child = spawn('/usr/bin/ldapsearch', [...connection, ...options, filter, ...attributes], {
@@ -29,15 +29,15 @@ export async function ldapsearch({ access, controls, ...source }: BenchSource, s
 }
 
 /** The same with the LDAP library that Tidemark uses, everything discarded: what is left for the product is the difference. */
-export async function bareLibrary(source: BenchSource): Promise<void> {
-  for (const search of searchesOf(source)) for await (const page of pagesOf(source, search, source.controls.library())) void page;
+export async function bareLibrary(directory: Directory): Promise<void> {
+  for (const search of searchesOf(directory)) for await (const page of pagesOf(directory, search, directory.controls.library())) void page;
 }
 
 /** The entries of a search, page by page, on a connection of its own. */
 export async function* pagesOf(
-  { access, id }: BenchSource,
+  { access, id }: Directory,
   { filter, attributes }: RawSearch,
-  controls: ReturnType<BenchSource['controls']['library']> = [],
+  controls: ReturnType<Directory['controls']['library']> = [],
 ): AsyncGenerator<readonly Entry[]> {
   const client = new Client({
     url: access.url,

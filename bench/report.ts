@@ -52,7 +52,7 @@ export async function report(machine: BenchMachine, result: Result): Promise<voi
     const ratio = median(rounds.map(wall)) / median(reference.map(wall));
     const cpuRatio = median(rounds.map(cpu)) / median(reference.map(cpu));
     console.log(
-      `  ${name.padEnd(28)} median ${seconds(median(rounds.map(wall))).padStart(7)} s  x${ratio.toFixed(2).padStart(5)}` +
+      `  ${name.padEnd(30)} median ${seconds(median(rounds.map(wall))).padStart(7)} s  x${ratio.toFixed(2).padStart(5)}` +
         `   processor ${median(rounds.map(cpu)).toFixed(2).padStart(6)} s  x${cpuRatio.toFixed(2).padStart(5)}   rounds: ${rounds.map((round) => seconds(round.ms)).join(' ')}`,
     );
   }
@@ -69,8 +69,9 @@ export async function report(machine: BenchMachine, result: Result): Promise<voi
     actions: median(syncs.map(({ history }) => history.actions)),
   };
   const read = median(syncs.map(({ run: { streams } }) => Object.values(streams).reduce((sum, stream) => sum + stream.read, 0)));
+  const beyondMs = typical.ms - median(reference.map(wall));
   console.log(
-    `  ${Math.round(read / (typical.ms / 1_000))} objects/s (${read} read), ${(typical.walBytes / 1024 ** 2).toFixed(1)} MB of WAL`,
+    `  ${seconds(beyondMs)} s beyond ${series[0]?.name}; ${Math.round(read / (typical.ms / 1_000))} objects/s (${read} read), ${(typical.walBytes / 1024 ** 2).toFixed(1)} MB of WAL`,
   );
   console.log(`  steps, ms: ${listed(typical.steps, 0)}`);
   console.log(`  processor, s: ${listed(typical.cpu, 2)}`);
@@ -79,7 +80,7 @@ export async function report(machine: BenchMachine, result: Result): Promise<voi
   );
   console.log(`  worker: at most ${workerRssMb.max} MB resident, ${workerRssMb.idle} MB before its first sync`);
   console.log(`  verified: ${verified}`);
-  const summary = { ...typical, read, ratio: typical.ms / median(reference.map(wall)) };
+  const summary = { ...typical, read, beyondMs, ratio: typical.ms / median(reference.map(wall)) };
   await append(machine, {
     scenario,
     source: source.name,

@@ -5,12 +5,12 @@ import { activeDirectory } from '../connectors/active-directory/index.ts';
 import type { Connector } from '../connectors/connector.ts';
 import { startSamba } from '../test/support/samba.ts';
 import { populateStopped } from '../test/support/samba-population.ts';
-import type { BenchSource } from './source.ts';
+import type { Directory } from './directory.ts';
 
 const run = promisify(execFile);
 
 /** A Samba domain controller with this many users; filling it takes a second for some 300. */
-export async function startSambaSource(undo: AsyncDisposableStack, users: number): Promise<BenchSource> {
+export async function startSambaSource(undo: AsyncDisposableStack, users: number): Promise<Directory> {
   const dc = undo.use(await startSamba());
   const populated = await populateStopped(dc, { users });
   const version = await run('/usr/sbin/samba', ['--version']);

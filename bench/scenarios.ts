@@ -1,9 +1,7 @@
 import { bareCopy } from './bare-copy.ts';
-import { addMember, changePeople, editUsers } from './changes.ts';
 import type { BenchMachine } from './machine.ts';
-import { type Measured, type MeasuredSync, measured, measuredSync } from './measure.ts';
-import { bareLibrary, ldapsearch } from './raw-read.ts';
-import { type Result, report } from './report.ts';
+import { type MeasuredSync, measured, measuredSync } from './measure.ts';
+import { type Result, report, type Series } from './report.ts';
 import { verify } from './verify.ts';
 
 /** Measures one kind of work this many times, prints what it found and keeps it. Fails if the rows that come out are not the source's. */
@@ -16,14 +14,13 @@ export const first: Scenario = async (machine, rounds) => {
   const names = Array.from({ length: rounds }, (_, index) => `first-${index + 1}`);
   await machine.configure(Object.fromEntries(names.map((name) => [name, {}])));
   await measuring(machine, 'first', names, async () => {
-    const [raw, library, syncs]: [Measured[], Measured[], MeasuredSync[]] = [[], [], []];
+    const [readings, syncs]: [Series[][], MeasuredSync[]] = [[], []];
     for (const name of names) {
-      raw.push(await measured(machine, () => ldapsearch(machine.source)));
-      library.push(await measured(machine, () => bareLibrary(machine.source)));
+      readings.push(await readInTurn(machine));
       syncs.push(await measuredSync(machine, name, 'complete'));
     }
     const copies = await bareCopy(machine, names[0] ?? '', rounds);
-    return { others: [...readings(raw, library), { name: 'COPY and insert alone', rounds: copies }], syncs };
+    return { others: [...together(readings), { name: 'COPY and insert alone', rounds: copies }], syncs };
   });
 };
 
@@ -34,7 +31,7 @@ export const unchanged: Scenario = (machine, rounds) => completes(machine, 'unch
 export const changed: Scenario = (machine, rounds) =>
   completes(machine, 'changed', rounds, (round, name) => {
     const count = Math.ceil(machine.source.users / 100);
-    return editUsers(machine.source, (round * count) % (machine.source.users / 2), count, name);
+    return machine.source.edit((round * count) % (machine.source.users / 2), count, name);
   });
 
 /** Deltas of none, 50, 500 and 5,000 changes, or as many as a tenth of the users allow. */
@@ -42,13 +39,17 @@ export const delta: Scenario = async (machine, rounds) => {
   const { source } = machine;
   for (const changes of [0, 50, 500, 5_000].filter((count) => count * rounds <= source.users)) {
     await deltas(machine, `delta of ${changes}`, rounds, (round) =>
-      changePeople(source, changes, `${changes}-${round}`, (round * changes) % (source.users / 2)),
+      source.change(changes, `${changes}-${round}`, (round * changes) % (source.users / 2)),
     );
   }
 };
 
 /** Deltas after one person was put into the largest group. */
-export const member: Scenario = (machine, rounds) => deltas(machine, 'member', rounds, (round) => addMember(machine.source, String(round)));
+export const member: Scenario = async (machine, rounds) => {
+  const { addMember, name } = machine.source;
+  if (addMember === undefined) throw new Error(`${name} has no groups`);
+  await deltas(machine, 'member', rounds, (round) => addMember(String(round)));
+};
 
 type Prepare = (round: number, name: string) => Promise<void>;
 
@@ -56,31 +57,30 @@ type Prepare = (round: number, name: string) => Promise<void>;
 async function completes(machine: BenchMachine, scenario: string, rounds: number, prepare: Prepare): Promise<void> {
   await standing(machine);
   await measuring(machine, scenario, [stands], async () => {
-    const [raw, library, syncs]: [Measured[], Measured[], MeasuredSync[]] = [[], [], []];
+    const [readings, syncs]: [Series[][], MeasuredSync[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
       await prepare(round, `${scenario}-${round}`);
-      raw.push(await measured(machine, () => ldapsearch(machine.source)));
-      library.push(await measured(machine, () => bareLibrary(machine.source)));
+      readings.push(await readInTurn(machine));
       syncs.push(await measuredSync(machine, stands, 'complete'));
     }
-    return { others: readings(raw, library), syncs };
+    return { others: together(readings), syncs };
   });
 }
 
-/** Deltas of the standing integration, each after `prepare`, in turn with raw reads of what has changed. */
+/** Deltas of the standing integration, each after `prepare`, in turn with finding alone what has changed. */
 async function deltas(machine: BenchMachine, scenario: string, rounds: number, prepare: Prepare): Promise<void> {
   await standing(machine);
   await measuring(machine, scenario, [stands], async () => {
-    const [raw, syncs]: [Measured[], MeasuredSync[]] = [[], []];
+    const [readings, syncs]: [Series[][], MeasuredSync[]] = [[], []];
     // A worker's first sync takes longer than all that follow: its code is compiled while it runs.
     await measuredSync(machine, stands, 'delta');
     for (let round = 0; round < rounds; round++) {
-      const before = await machine.source.position();
+      const finding = await machine.source.finding();
       await prepare(round, `${scenario}-${round}`);
-      raw.push(await measured(machine, () => ldapsearch(machine.source, before)));
+      readings.push([{ name: finding.name, rounds: [await measured(machine, () => finding.read())] }]);
       syncs.push(await measuredSync(machine, stands, 'delta'));
     }
-    return { others: [{ name: 'ldapsearch of the changed', rounds: raw }], syncs };
+    return { others: together(readings), syncs };
   });
 }
 
@@ -104,15 +104,19 @@ async function measuring(
   const idle = await machine.worker().maxRssMb();
   const done = await work();
   const max = await machine.worker().maxRssMb();
-  const verified = await verify(machine, integrations);
+  const verified = await verify(machine, machine.source, integrations);
   await report(machine, { scenario, ...done, ...(await sizeOf(machine, integrations[0] ?? '')), workerRssMb: { idle, max }, verified });
 }
 
-function readings(raw: readonly Measured[], library: readonly Measured[]): Result['others'] {
-  return [
-    { name: 'ldapsearch, discarded', rounds: raw },
-    { name: 'ldapts alone, discarded', rounds: library },
-  ];
+async function readInTurn(machine: BenchMachine): Promise<Series[]> {
+  const series: Series[] = [];
+  for (const { name, read } of machine.source.readings) series.push({ name, rounds: [await measured(machine, read)] });
+  return series;
+}
+
+/** The series of several rounds, each of one measurement. */
+function together(rounds: readonly (readonly Series[])[]): readonly Series[] {
+  return (rounds[0] ?? []).map(({ name }, place) => ({ name, rounds: rounds.flatMap((series) => series[place]?.rounds ?? []) }));
 }
 
 async function sizeOf({ store }: BenchMachine, integration: string): Promise<Pick<Result, 'objects' | 'links'>> {

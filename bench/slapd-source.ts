@@ -3,15 +3,15 @@ import { promisify } from 'node:util';
 import type { Connector } from '../connectors/connector.ts';
 import { ldap } from '../connectors/ldap/index.ts';
 import { startSlapd } from '../test/support/slapd.ts';
+import type { Directory } from './directory.ts';
 import { type Design, designDirectory, type Entry, ldifOf, organizationalUnit, populationOf } from './population.ts';
-import type { BenchSource } from './source.ts';
 
 const run = promisify(execFile);
 
 const suffix = 'dc=company,dc=example';
 
 /** An OpenLDAP server with this many users, or with this many users of each tenant; `slapadd` loads some 40,000 a second. */
-export async function startSlapdSource(undo: AsyncDisposableStack, users: number, tenants?: number): Promise<BenchSource> {
+export async function startSlapdSource(undo: AsyncDisposableStack, users: number, tenants?: number): Promise<Directory> {
   const bases = tenants === undefined ? [suffix] : Array.from({ length: tenants }, (_, index) => `ou=tenant ${index},${suffix}`);
   const designs = bases.map((base) => designDirectory(base, populationOf(users)));
   const server = undo.use(await startSlapd({ suffix, ldif: ldifOf(entriesOf(designs)) }));
