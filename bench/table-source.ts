@@ -85,7 +85,6 @@ export async function startTableSource(undo: AsyncDisposableStack, users: number
           deletions: { table: 'person_removed', by: 'xmin' },
           references: { manager: { columns: 'manager' } },
           mapping,
-          nowhere,
         },
       },
     }),

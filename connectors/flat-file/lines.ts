@@ -21,6 +21,6 @@ export async function* linesOf(text: AsyncIterable<string>, file: string): Async
   if (rest !== '') yield [withoutReturn(rest)];
 }
 
-function withoutReturn(line: string): string {
+export function withoutReturn(line: string): string {
   return line.endsWith('\r') ? line.slice(0, -1) : line;
 }

@@ -75,11 +75,13 @@ export const connectPostgresql: Connect = async ({ address, settings, password, 
       const answer = (await client.query<Cell[]>({ text, values, rowMode: 'array' })) as Answered | readonly Answered[];
       const { rows, fields } = 'rows' in answer ? answer : (answer.at(-1) as Answered);
       const columns = fields.map(columnOf);
-      const isList = fields.map(({ dataTypeID }) => arrayTypes.has(dataTypeID));
-      return {
-        columns,
-        rows: rows.map((row) => row.map((cell, index) => cellOf(cell, columns[index]?.kind ?? 'other', isList[index] ?? false))),
-      };
+      const lists = fields.map(({ dataTypeID }) => arrayTypes.has(dataTypeID));
+      // Most columns are texts, which stay as they are.
+      const converted = columns.flatMap(({ kind }, index) => (lists[index] || convertedKinds.has(kind) ? [index] : []));
+      for (const row of rows) {
+        for (const index of converted) row[index] = cellOf(row[index] ?? null, columns[index]?.kind ?? 'other', lists[index] ?? false);
+      }
+      return { columns, rows };
     },
     begin: 'begin isolation level repeatable read, read only',
   });
@@ -90,6 +92,9 @@ function columnOf({ name, dataTypeID }: pg.FieldDef): Column {
   const [kind, type] = types[dataTypeID] ?? (['other', `type ${dataTypeID}`] as const);
   return { name, kind, type };
 }
+
+/** Kinds whose values PostgreSQL writes in another form than {@link Cell} asks for. */
+const convertedKinds: ReadonlySet<ColumnKind> = new Set(['boolean', 'binary', 'timestamp', 'instant']);
 
 function cellOf(cell: Cell, kind: ColumnKind, isList: boolean): Cell {
   if (cell === null) return null;

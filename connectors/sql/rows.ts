@@ -1,5 +1,5 @@
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Found, Item, SourceAttributes } from '../../model/item.ts';
+import type { Found, Item, SourceAttributes, SourceValue } from '../../model/item.ts';
 import { attributeOf, type Cell, type Column, fits } from './columns.ts';
 import type { Database } from './database.ts';
 import { joinKey, splitKey } from './ids.ts';
@@ -204,10 +204,12 @@ function rowOf(shape: StreamShape, cells: readonly Cell[], order: readonly Colum
     const parts = take(columns);
     return [kind, parts.every((part) => part !== null) ? [`${idPrefix}${joinKey(parts)}`] : []] as const;
   });
-  const attributes = shape.attributes.flatMap(({ name, column }) => {
+  // In a loop, as a large table has millions of cells.
+  const attributes: (readonly [string, SourceValue])[] = [];
+  for (const { name, column } of shape.attributes) {
     const cell = cells[next++] ?? null;
-    return cell === null ? [] : [[name, attributeOf(column.kind, cell)] as const];
-  });
+    if (cell !== null) attributes.push([name, attributeOf(column.kind, cell)]);
+  }
   const isSet = (cell: Cell | undefined): boolean => Number(cell) === 1;
   return {
     id: `${shape.plan.idPrefix}${joinKey(key)}`,

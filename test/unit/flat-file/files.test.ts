@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { flatFile } from '../../../connectors/flat-file/index.ts';
 import { failureOf, objects, readAll, sessionOf, toEnd } from './reading.ts';
@@ -41,7 +42,36 @@ describe('CSV and TSV', () => {
   });
 
   test('a quote that is never closed is refused', async () => {
-    expect(await failureIn({ 'p.csv': 'id,name\n1,"A\n2,B\n' })).toMatch(/p\.csv, line \d: a quote is opened and never closed/);
+    expect(await failureIn({ 'p.csv': 'id,name\n1,"A\n2,B\n' })).toMatch(/p\.csv, line 2: a quote is opened and never closed/);
+  });
+
+  test('a quote that stands neither around a cell nor doubled within one is refused with its line', async () => {
+    for (const row of ['1,A "B" C', '1,"A" B', '1,A""B', '"1"x,"A"']) {
+      expect(await failureIn({ 'p.csv': `id,name\n0,Z\n${row}\n` })).toMatch(/p\.csv, line 3: a quote stands within a cell/);
+    }
+  });
+
+  test('whatever cells hold, what is written by RFC 4180 is read as it was', async () => {
+    const cell = fc.string({ unit: fc.constantFrom('a', 'ä', ' ', ',', ';;', '"', '\r', '\n'), maxLength: 6 });
+    const written = (text: string, always: boolean) => (always || /[",\r\n;]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const file = fc.record({
+      rows: fc.array(fc.record({ cells: fc.tuple(cell, cell), always: fc.boolean() }), { maxLength: 6 }),
+      delimiter: fc.constantFrom(',', ';;'),
+      end: fc.constantFrom('\n', '\r\n'),
+    });
+    await fc.assert(
+      fc.asyncProperty(file, async ({ rows, delimiter, end }) => {
+        const lines = rows.map(({ cells, always }, index) => [`${index}`, ...cells.map((one) => written(one, always))].join(delimiter));
+        const text = [['id', 'one', 'two'].join(delimiter), ...lines].map((line) => `${line}${end}`).join('');
+        const { items } = await readAll(sessionOf({ 'p.csv': text }, { delimiter }, ['one', 'two']));
+        const kept = rows.map(({ cells: [one, two] }, index) => [
+          index,
+          { ...(one === '' ? {} : { one }), ...(two === '' ? {} : { two }) },
+        ]);
+        expect(objects(items)).toEqual(Object.fromEntries(kept));
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
