@@ -1,55 +1,38 @@
 import { AndFilter, EqualityFilter, GreaterThanEqualsFilter, OrFilter, SubstringFilter } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
-import { isAtOrBelow, parentOf } from '../directory/distinguished-name.ts';
+import { isAtOrBelow } from '../directory/distinguished-name.ts';
 import { type Entry, values } from '../directory/entry.ts';
+import { type ChangeLog, type LoggedChanges, type LogRecord, loggedChanges, renamedDn } from './change-log.ts';
 import { type CsnSet, placeOf } from './csn.ts';
 import { csnsOf, type DirectoryServer, readEntry } from './server.ts';
-
-/** An entry's DN before and after it got another name or place. */
-export interface Renaming {
-  readonly id: string;
-  readonly from: string;
-  readonly to: string;
-}
-
-/**
- * What the access log (slapo-accesslog(5)) tells of the changes since a set of positions that entries themselves do not tell. The changes that
- * the positions stand for are among them: slapd raises contextCSN before it writes the record, so the run that took the position may have
- * missed it.
- */
-export interface LoggedChanges {
-  /** entryUUIDs of deleted entries; some may exist again. */
-  readonly deleted: readonly string[];
-  /** entryUUIDs of entries that were created or got another name or place. */
-  readonly named: readonly string[];
-  /** Those of them that did so after the positions, and not as the very change that one of them stands for. */
-  readonly newlyNamed: readonly string[];
-  /** DNs that mean another entry than before, or one for the first time: those of created entries, and the old and new ones of renamed entries. */
-  readonly dns: readonly string[];
-  /** What was renamed, in the order in which it was. */
-  readonly renamed: readonly Renaming[];
-  /** Some uid was changed other than by renaming. */
-  readonly uidChanged: boolean;
-}
 
 const attributes = ['objectClass', 'reqDN', 'reqNewDN', 'reqNewRDN', 'reqNewSuperior', 'reqEntryUUID', 'entryCSN'] as const;
 const ofClass = (value: string): EqualityFilter => new EqualityFilter({ attribute: 'objectClass', value });
 
-/** @param floor where to begin, see `floorOf` */
-export async function readLog(
+/**
+ * What the access log (slapo-accesslog(5)) tells since a set of positions. The changes that the positions stand for are among them: slapd
+ * raises contextCSN before it writes the record, so the run that took the position may have missed it. Of modifications those of a uid alone.
+ *
+ * @param floor where to begin, see `floorOf`
+ */
+export function readAccessLog(
   connection: DirectoryConnection,
   server: DirectoryServer,
   since: CsnSet,
   floor: string,
   pageSize: number,
 ): Promise<LoggedChanges> {
-  const deleted: string[] = [];
-  const named: string[] = [];
-  const newlyNamed: string[] = [];
-  const dns: string[] = [];
-  const renamed: Renaming[] = [];
-  let uidChanged = false;
+  return loggedChanges(recordsSince(connection, server, since, floor, pageSize));
+}
+
+async function* recordsSince(
+  connection: DirectoryConnection,
+  server: DirectoryServer,
+  since: CsnSet,
+  floor: string,
+  pageSize: number,
+): AsyncGenerator<LogRecord, void> {
   const kinds = new OrFilter({
     filters: [
       ofClass('auditAdd'),
@@ -82,35 +65,53 @@ export async function readLog(
       const place = placeOf(value('entryCSN') ?? '', since);
       if (place === 'before' || !isAtOrBelow(dn, server.suffix)) continue;
       const kind = values(record, 'objectClass').find((name) => name.startsWith('audit'));
-      if (kind === 'auditModify') {
-        uidChanged = true;
-        continue;
-      }
       const id = value('reqEntryUUID')?.toLowerCase();
-      if (id === undefined) throw withoutIds(connection.host, server);
-      if (kind === 'auditDelete') {
-        deleted.push(id);
+      if (kind === 'auditModify') {
+        yield { kind: 'modified', id, uidChanged: true };
         continue;
       }
-      named.push(id);
-      if (place === 'after') newlyNamed.push(id);
-      dns.push(dn);
-      if (kind !== 'auditModRDN') continue;
-      const to = newDnOf(record, dn);
-      dns.push(to);
-      renamed.push({ id, from: dn, to });
+      if (id === undefined) throw withoutIds(connection.host, server);
+      const isNew = place === 'after';
+      if (kind === 'auditDelete') yield { kind: 'deleted', id };
+      else if (kind === 'auditModRDN') yield { kind: 'renamed', id, dn, to: newDnOf(record, dn), isNew };
+      else yield { kind: 'created', id, dn, isNew };
     }
   }
-  return { deleted, named, newlyNamed, dns, renamed, uidChanged };
 }
 
 function newDnOf(record: Entry, dn: string): string {
   const [newDn, newRdn, superior] = ['reqNewDN', 'reqNewRDN', 'reqNewSuperior'].map((attribute) => values(record, attribute)[0]);
-  return newDn ?? `${newRdn},${superior ?? parentOf(dn)}`;
+  return newDn ?? renamedDn(dn, newRdn, superior);
 }
 
-/** Which of these ids the log knows to have been deleted. */
-export async function loggedDeletions(
+/** The log of OpenLDAP's overlay accesslog. */
+export function accessLog(connection: DirectoryConnection, server: DirectoryServer): ChangeLog {
+  const isReadable = (): Promise<boolean> => readsLog(connection, server);
+  return {
+    deletedAmong: (ids) => loggedDeletions(connection, server, ids),
+    check: async () => [
+      (await isReadable())
+        ? { severity: 'ok', subject: 'deletions', message: `The access log ${server.accessLogDn} can be read.` }
+        : {
+            severity: 'failure',
+            subject: 'deletions',
+            message: `There is no access log ${server.accessLogDn}, or the account may not read it, so deltas would miss deletions.`,
+            remedy: logRemedy(server),
+            failure: 'RightsMissing',
+          },
+    ],
+    async requireReadable() {
+      if (await isReadable()) return;
+      throw new TidemarkFailure(
+        'RightsMissing',
+        `The account may not read the access log ${server.accessLogDn} on ${connection.host}, or there is none, so deletions would go unnoticed`,
+        { remedy: logRemedy(server) },
+      );
+    },
+  };
+}
+
+async function loggedDeletions(
   connection: DirectoryConnection,
   server: DirectoryServer,
   ids: readonly string[],
@@ -186,22 +187,12 @@ export async function hasRecord(connection: DirectoryConnection, server: Directo
 }
 
 /** Whether the account reads the log: its container, and if it has records, the attributes of one of them. */
-export async function readsLog(connection: DirectoryConnection, server: DirectoryServer): Promise<boolean> {
+async function readsLog(connection: DirectoryConnection, server: DirectoryServer): Promise<boolean> {
   const container = await readEntry(connection, server.accessLogDn, 'objectClass', 'the access log');
   return container !== undefined && values(container, 'objectClass').length > 0;
 }
 
-/** Fails with `RightsMissing` unless the account reads the log. */
-export async function requireLog(connection: DirectoryConnection, server: DirectoryServer): Promise<void> {
-  if (await readsLog(connection, server)) return;
-  throw new TidemarkFailure(
-    'RightsMissing',
-    `The account may not read the access log ${server.accessLogDn} on ${connection.host}, or there is none, so deletions would go unnoticed`,
-    { remedy: logRemedy(server) },
-  );
-}
-
-export function logRemedy(server: Pick<DirectoryServer, 'accessLogDn'>): string {
+function logRemedy(server: Pick<DirectoryServer, 'accessLogDn'>): string {
   return `Put the overlay accesslog on the database, with logops writes and logsuccess TRUE, let the account read ${server.accessLogDn} without limits, or set deletions: none.`;
 }
 

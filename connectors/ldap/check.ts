@@ -3,11 +3,11 @@ import type { CheckReport, Finding } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { values } from '../directory/entry.ts';
 import { transportOf } from '../directory/transport.ts';
-import { logRemedy, readsLog } from './access-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import { placeOf } from './csn.ts';
 import { baseRemedy, seesBase } from './rights.ts';
 import { contextCsnRemedy, type DirectoryServer, readContextCsn } from './server.ts';
-import { followsAccessLog, type LdapSettings } from './settings.ts';
+import type { LdapSettings } from './settings.ts';
 import type { StreamPlan } from './streams.ts';
 
 /** A look at the newest changes that takes longer has no index to use. */
@@ -18,10 +18,11 @@ export async function checkDirectory(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
   readonly settings: LdapSettings;
+  readonly log: ChangeLog | undefined;
   readonly plans: readonly StreamPlan[];
   readonly url: string;
 }): Promise<CheckReport> {
-  const { connection, server, settings, plans, url } = options;
+  const { connection, server, settings, log, plans, url } = options;
   const findings: Finding[] = [{ severity: 'ok', subject: 'sign-in', message: `Signed in to ${connection.host} (${server.product}).` }];
   if (transportOf(url, settings) === 'plaintext') {
     findings.push({
@@ -45,19 +46,7 @@ export async function checkDirectory(options: {
     );
   }
   if (settings.marker === 'csn') findings.push(...(await checkPosition(connection, server)));
-  if (followsAccessLog(settings)) {
-    findings.push(
-      (await readsLog(connection, server))
-        ? { severity: 'ok', subject: 'deletions', message: `The access log ${server.accessLogDn} can be read.` }
-        : {
-            severity: 'failure',
-            subject: 'deletions',
-            message: `There is no access log ${server.accessLogDn}, or the account may not read it, so deltas would miss deletions.`,
-            remedy: logRemedy(server),
-            failure: 'RightsMissing',
-          },
-    );
-  }
+  if (log !== undefined) findings.push(...(await log.check()));
   return { findings };
 }
 

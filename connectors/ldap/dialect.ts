@@ -10,7 +10,7 @@ export const dialect: Dialect = {
         ? 'the account has no password to sign in with, or sign-ins of this kind are not allowed (result code 48)'
         : undefined,
   limitRemedy:
-    'Give the account limits of its own on the server (OpenLDAP: limits dn.exact="BINDDN" size=unlimited time=unlimited size.prtotal=unlimited; 389 Directory Server: nsSizeLimit, nsPagedSizeLimit, nsLookThroughLimit and nsTimeLimit of the account), or narrow base or filter.',
+    'Give the account limits of its own on the server (OpenLDAP: limits dn.exact="BINDDN" size=unlimited time=unlimited size.prtotal=unlimited; 389 Directory Server: nsSizeLimit, nsPagedSizeLimit, nsLookThroughLimit, nsPagedLookThroughLimit and nsTimeLimit of the account, each -1), or narrow base or filter.',
   referralRemedy: 'Set baseDn and base to DNs that the addresses in urls serve themselves.',
   controls: {
     lacks: 'it does not do paged results (RFC 2696)',

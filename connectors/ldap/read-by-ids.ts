@@ -2,22 +2,22 @@ import type { Found } from '../../model/item.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { values } from '../directory/entry.ts';
 import { isGuidText } from '../directory/guid-text.ts';
-import { loggedDeletions } from './access-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { DirectoryServer } from './server.ts';
 import { anyOf, idsAtOnce, type StreamReader } from './stream-reader.ts';
 
 /**
  * The present state of single entries: first what is in the stream, with its content, then where the others are. What the directory does not
- * show is gone if the access log shows its deletion. Where there is no log the account's own view has to do: what it does not see is gone.
+ * show is gone if the log of changes shows its deletion. Where there is no log the account's own view has to do: what it does not see is gone.
  *
- * @param hasLog whether deltas follow the access log
+ * @param log what deltas follow, if there is one
  */
 export async function readEntriesByIds(
   connection: DirectoryConnection,
   server: DirectoryServer,
   stream: StreamReader,
   ids: readonly string[],
-  hasLog: boolean,
+  log: ChangeLog | undefined,
 ): Promise<ReadonlyMap<string, Found>> {
   const found = new Map<string, Found>();
   const rest = new Set<string>();
@@ -48,7 +48,7 @@ export async function readEntriesByIds(
     }
   }
   for (const batch of batchesOf([...rest])) {
-    const deleted = hasLog ? await loggedDeletions(connection, server, batch) : new Set(batch);
+    const deleted = log === undefined ? new Set(batch) : await log.deletedAmong(batch);
     for (const id of batch) {
       found.set(
         id,
@@ -57,7 +57,7 @@ export async function readEntriesByIds(
           : {
               kind: 'unknown',
               reason:
-                'The directory shows no trace of it: it was deleted longer ago than the access log remembers, or is hidden from the account.',
+                'The directory shows no trace of it: it was deleted longer ago than the log of changes remembers, or is hidden from the account.',
             },
       );
     }

@@ -3,20 +3,21 @@ import type { Item } from '../../model/item.ts';
 import type { ReadEnd } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { comparableDn, isAtOrBelow, isSameDn, outermost, rebased } from '../directory/distinguished-name.ts';
-import { values } from '../directory/entry.ts';
+import { type Entry, values } from '../directory/entry.ts';
 import { generalizedTime } from '../directory/generalized-time.ts';
 import { batches } from '../directory/items.ts';
 import { scopeWithin } from '../directory/scope.ts';
-import { type LoggedChanges, readLog } from './access-log.ts';
+import type { LoggedChanges } from './change-log.ts';
 import { type CsnSet, csnSetText, floorOf, placeOf } from './csn.ts';
 import type { DirectoryServer } from './server.ts';
-import { followsAccessLog, type LdapSettings } from './settings.ts';
-import { anyOf, itemsOf, type StreamReader } from './stream-reader.ts';
+import { anyOf, idsAtOnce, itemsOf, type StreamReader } from './stream-reader.ts';
 
-/** From where a delta reads. */
+/** From where a delta reads, and what the log of changes tells since. */
 export type Since =
-  | { readonly kind: 'csn'; readonly marked: CsnSet; readonly now: CsnSet }
-  | { readonly kind: 'modifyTimestamp'; readonly fromMs: number };
+  | { readonly kind: 'csn'; readonly marked: CsnSet; readonly now: CsnSet; readonly log: LoggedChanges | undefined }
+  | { readonly kind: 'modifyTimestamp'; readonly fromMs: number }
+  /** The log tells of every change. */
+  | { readonly kind: 'changeNumber'; readonly log: LoggedChanges };
 
 /** DNs in one search for those who refer to them. */
 const dnsAtOnce = 50;
@@ -40,22 +41,18 @@ interface ChangeScan {
 export async function* readChangesSince(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
-  readonly settings: LdapSettings;
   readonly stream: StreamReader;
   readonly since: Since;
   readonly pageSize: number;
 }): AsyncGenerator<readonly Item[], ReadEnd> {
-  const { connection, server, settings, stream, since, pageSize } = options;
+  const { connection, server, stream, since, pageSize } = options;
   using references = stream.references();
   const changed = changedSince(since);
-  const log =
-    since.kind === 'csn' && followsAccessLog(settings)
-      ? await readLog(connection, server, since.marked, floorOf(since.marked, since.now), pageSize)
-      : undefined;
+  const log = since.kind === 'modifyTimestamp' ? undefined : since.log;
   const scan = await scanChanges({ connection, server, since, changed, log, withUids: stream.entries.uidAttributes.length > 0, pageSize });
   const deleted = new Set(log?.deleted);
   yield* batches(
-    [...deleted].map((id): Item => ({ kind: 'gone', id, reason: 'The access log shows its deletion.' })),
+    [...deleted].map((id): Item => ({ kind: 'gone', id, reason: "The server's log of changes shows its deletion." })),
     pageSize,
   );
 
@@ -83,13 +80,21 @@ export async function* readChangesSince(options: {
     if (within !== undefined)
       yield* give(stream.search(references, stream.filter, within, within.base === container ? 'empty' : undefined));
   }
-  if (scan.alive.size > 0) yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, changed] })));
+  if (scan.alive.size > 0) {
+    if (changed !== undefined) yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, changed] })));
+    else for await (const page of stream.byIds(references, [...scan.alive])) yield* give(asPages(itemsOf(page)));
+  }
   // Taken back under their former ids, with whatever change number.
   const returned = [...deleted, ...(log?.newlyNamed ?? [])].filter((id) => !scan.alive.has(id) && !given.has(id));
   for await (const page of stream.byIds(references, returned)) yield* give(asPages(itemsOf(page)));
   // Those that changed themselves were just read.
   for (const filter of referrers(stream, [...dns.values()], [...scan.uids, ...rdnUids(log)], log?.uidChanged ?? false))
-    yield* give(stream.search(references, new AndFilter({ filters: [stream.filter, filter, new NotFilter({ filter: changed })] })));
+    yield* give(
+      stream.search(
+        references,
+        new AndFilter({ filters: [stream.filter, filter, ...(changed === undefined ? [] : [new NotFilter({ filter: changed })])] }),
+      ),
+    );
 
   for (const id of deleted) unmatched.delete(id);
   const ids = [...unmatched];
@@ -97,8 +102,9 @@ export async function* readChangesSince(options: {
   return { covers: 'changes' };
 }
 
-/** The condition "changed since", inclusive. */
-function changedSince(since: Since): Filter {
+/** The condition "changed since", inclusive. `undefined`: entries do not tell, the log names them. */
+function changedSince(since: Since): Filter | undefined {
+  if (since.kind === 'changeNumber') return undefined;
   return since.kind === 'csn'
     ? new GreaterThanEqualsFilter({ attribute: 'entryCSN', value: floorOf(since.marked, since.now) })
     : new GreaterThanEqualsFilter({ attribute: 'modifyTimestamp', value: generalizedTime(since.fromMs).replace('.0Z', 'Z') });
@@ -116,7 +122,7 @@ async function scanChanges(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
   readonly since: Since;
-  readonly changed: Filter;
+  readonly changed: Filter | undefined;
   readonly log: LoggedChanges | undefined;
   readonly withUids: boolean;
   readonly pageSize: number;
@@ -128,29 +134,29 @@ async function scanChanges(options: {
   const alive = new Set<string>();
   const containers: string[] = [];
   const uids: string[] = [];
-  const pages = connection.pages(
-    {
-      base: server.suffix,
-      scope: 'sub',
-      filter: changed,
-      attributes: ['entryUUID', 'entryCSN', 'hasSubordinates', ...(options.withUids ? ['uid'] : [])],
-      what: 'all changes since the marker',
-    },
-    pageSize,
-  );
-  for await (const page of pages) {
-    for (const entry of page) {
-      const id = values(entry, 'entryUUID')[0]?.toLowerCase();
-      if (id === undefined) continue;
-      const place = since.kind === 'csn' ? placeOf(values(entry, 'entryCSN')[0] ?? '', since.marked) : 'after';
-      if (place === 'before') continue;
-      if (named.has(id)) uids.push(...values(entry, 'uid'));
-      // Without a log every changed container may have been renamed; the one that the marker itself stands for was read by the run before.
-      const inDoubt = log === undefined ? place === 'after' : renamed.has(id);
-      if (inDoubt && values(entry, 'hasSubordinates')[0] === 'TRUE' && !isSameDn(entry.name, server.suffix)) containers.push(entry.name);
-      if (!(place === 'at' && idle)) alive.add(id);
-    }
-  }
+  const look = (entry: Entry): void => {
+    const id = values(entry, 'entryUUID')[0]?.toLowerCase();
+    if (id === undefined) return;
+    const place = since.kind === 'csn' ? placeOf(values(entry, 'entryCSN')[0] ?? '', since.marked) : 'after';
+    if (place === 'before') return;
+    if (named.has(id)) uids.push(...values(entry, 'uid'));
+    // Without a log every changed container may have been renamed; the one that the marker itself stands for was read by the run before.
+    const inDoubt = log === undefined ? place === 'after' : renamed.has(id);
+    if (inDoubt && values(entry, 'hasSubordinates')[0] === 'TRUE' && !isSameDn(entry.name, server.suffix)) containers.push(entry.name);
+    if (!(place === 'at' && idle)) alive.add(id);
+  };
+  const attributes = ['entryUUID', 'entryCSN', 'hasSubordinates', ...(options.withUids ? ['uid'] : [])];
+  const ids = log?.changed ?? [];
+  // In parts, as servers do not like long conditions.
+  const filters =
+    changed !== undefined
+      ? [changed]
+      : Array.from({ length: Math.ceil(ids.length / idsAtOnce) }, (_, index) =>
+          anyOf('entryUUID', ids.slice(index * idsAtOnce, (index + 1) * idsAtOnce)),
+        );
+  const base = { base: server.suffix, scope: 'sub', attributes, what: 'all changes since the marker' } as const;
+  for (const filter of filters)
+    for await (const page of connection.pages({ ...base, filter }, pageSize)) for (const entry of page) look(entry);
   return { alive, containers, uids };
 }
 

@@ -1,9 +1,9 @@
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
-import { requireLog } from './access-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { DirectoryServer } from './server.ts';
 import { readContextCsn, readEntry, withoutContextCsn } from './server.ts';
-import { followsAccessLog, type LdapSettings } from './settings.ts';
+import type { LdapSettings } from './settings.ts';
 
 /** Whether the account sees a base, by an attribute that every stream needs. */
 export async function seesBase(connection: DirectoryConnection, base: string): Promise<boolean> {
@@ -19,13 +19,14 @@ export async function requireRights(
   connection: DirectoryConnection,
   server: DirectoryServer,
   settings: LdapSettings,
+  log: ChangeLog | undefined,
   base: string,
 ): Promise<void> {
   if (!(await seesBase(connection, base))) {
     throw new TidemarkFailure('RightsMissing', `The account does not see ${base} on ${connection.host}`, { remedy: baseRemedy });
   }
   if (settings.marker === 'csn' && (await readContextCsn(connection, server)) === undefined) throw withoutContextCsn(connection, server);
-  if (followsAccessLog(settings)) await requireLog(connection, server);
+  await log?.requireReadable();
 }
 
 export const baseRemedy =

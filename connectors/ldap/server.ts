@@ -85,4 +85,4 @@ export function withoutContextCsn(connection: DirectoryConnection, server: Direc
 }
 
 export const contextCsnRemedy =
-  'OpenLDAP: put the overlay syncprov on the database and let the account read contextCSN of the suffix. Other servers: set marker: modifyTimestamp.';
+  'OpenLDAP: put the overlay syncprov on the database and let the account read contextCSN of the suffix. 389 Directory Server: set marker: changeNumber. Other servers: set marker: modifyTimestamp.';

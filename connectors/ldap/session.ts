@@ -1,24 +1,23 @@
-import { EqualityFilter } from 'ldapts';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
 import { requireSameServer } from '../directory/same-server.ts';
 import { streamFilter, untrackedUses } from '../directory/stream-filter.ts';
-import { hasRecord, logCoverage } from './access-log.ts';
+import { accessLog } from './access-log.ts';
 import { isUntracked } from './attributes.ts';
+import type { ChangeLog } from './change-log.ts';
 import { checkDirectory } from './check.ts';
-import { type CsnSet, parseCsnSet } from './csn.ts';
 import { attributesOf, entryReader } from './entry-reader.ts';
 import { listedNames } from './listed-names.ts';
-import { judgeMarker, markerAt } from './markers.ts';
+import { positionsOf } from './positions.ts';
 import { readEntriesByIds } from './read-by-ids.ts';
-import { readChangesSince, type Since } from './read-changes.ts';
+import { readChangesSince } from './read-changes.ts';
 import { referencesOf } from './references.ts';
+import { retroChangelog } from './retro-changelog.ts';
 import { requireRights } from './rights.ts';
 import { readSchema, type SchemaView } from './schema.ts';
-import { type DirectoryServer, readContextCsn, withoutContextCsn } from './server.ts';
+import type { DirectoryServer } from './server.ts';
 import { followsAccessLog, type LdapSettings, type LdapStreamSettings } from './settings.ts';
 import { type StreamReader, streamReader } from './stream-reader.ts';
 import { type StreamPlan, streamNames, streamPlan } from './streams.ts';
@@ -60,54 +59,26 @@ export async function openSession(
     if (found === undefined) throw unknownStream(stream);
     return found;
   };
-  const position = async (): Promise<CsnSet | undefined> => {
-    if (settings.marker !== 'csn') return undefined;
-    const found = await readContextCsn(connection, server);
-    if (found === undefined) throw withoutContextCsn(connection, server);
-    return found;
-  };
-  const hasEntryAt = async (value: string): Promise<boolean> => {
-    const filter = new EqualityFilter({ attribute: 'entryCSN', value });
-    const search = { base: server.suffix, scope: 'sub', filter, attributes: ['1.1'], what: "the marker's own change" } as const;
-    return (await connection.search(search)).length > 0;
-  };
-
-  /** Replicas share an identity: one that took over in the middle of a run, and lags behind, would give what the run's marker is past. */
-  const requireReached = async (upTo: Marker): Promise<CsnSet | undefined> => {
-    const now = await position();
-    const wanted = now === undefined ? undefined : parseCsnSet(upTo.position);
-    for (const [id, csn] of wanted ?? []) {
-      if ((now?.get(id) ?? '') >= csn || (await hasEntryAt(csn))) continue;
-      // After a crash contextCSN may be behind what the server has.
-      if (followsAccessLog(settings) && (await hasRecord(connection, server, csn))) continue;
-      throw new TidemarkFailure('ServerChanged', `${connection.host} has not got as far as the run began at`, {
-        remedy: 'Nothing: the run begins again with the server that is there.',
-      });
-    }
-    return now;
-  };
+  const log = changeLogOf(connection, server, settings);
+  const positions = positionsOf({ connection, server, settings, pageSize });
+  const requireAllRights = (base: string): Promise<void> => requireRights(connection, server, settings, log, base);
 
   return {
     server: server.identity,
-    check: () => checkDirectory({ connection, server, settings, plans, url }),
+    check: () => checkDirectory({ connection, server, settings, log, plans, url }),
     async mark(stream) {
       reader(stream);
-      return markerAt(await position(), server, new Date().toISOString());
+      return positions.mark();
     },
     async judge(stream, since) {
       reader(stream);
-      const now = settings.marker === 'csn' ? await readContextCsn(connection, server) : undefined;
-      return judgeMarker(since, settings.marker, server, Date.now(), {
-        position: now,
-        coverage: (marked) => (followsAccessLog(settings) && now !== undefined ? logCoverage(connection, server, marked, now) : undefined),
-        hasEntryAt,
-      });
+      return positions.judge(since);
     },
     async *readAll(stream, upTo) {
       requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
-      await requireRights(connection, server, settings, wanted.plan.base);
-      await requireReached(upTo);
+      await requireAllRights(wanted.plan.base);
+      await positions.requireReached(upTo);
       let objects = 0;
       using references = wanted.references(upTo);
       for await (const items of wanted.search(references, wanted.filter)) {
@@ -119,25 +90,25 @@ export async function openSession(
         yield items;
       }
       // Rights that were taken away in the middle make entries vanish without an error.
-      await requireRights(connection, server, settings, wanted.plan.base);
+      await requireAllRights(wanted.plan.base);
       return { covers: 'listing', seal: { objects, server: server.identity } };
     },
     async *readChanges(stream, since, upTo) {
       requireSameServer(since, server.identity);
       requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
-      await requireRights(connection, server, settings, wanted.plan.base);
-      const from = sinceOf(since, await requireReached(upTo), settings);
-      const end = yield* readChangesSince({ connection, server, settings, stream: wanted, since: from, pageSize });
+      await requireAllRights(wanted.plan.base);
+      const from = await positions.since(since, upTo, wanted.entries.uidAttributes.length > 0);
+      const end = yield* readChangesSince({ connection, server, stream: wanted, since: from, pageSize });
       // What may not be seen is left out silently, and this run's marker would lie behind it.
-      await requireRights(connection, server, settings, wanted.plan.base);
+      await requireAllRights(wanted.plan.base);
       return end;
     },
     async readByIds(stream, ids) {
       const wanted = reader(stream);
-      const found = await readEntriesByIds(connection, server, wanted, ids, followsAccessLog(settings));
+      const found = await readEntriesByIds(connection, server, wanted, ids, log);
       // Without a log "not seen" stands for "gone".
-      if ([...found.values()].some(({ kind }) => kind === 'gone')) await requireRights(connection, server, settings, wanted.plan.base);
+      if ([...found.values()].some(({ kind }) => kind === 'gone')) await requireAllRights(wanted.plan.base);
       return found;
     },
     async [Symbol.asyncDispose]() {
@@ -147,11 +118,9 @@ export async function openSession(
   };
 }
 
-function sinceOf(since: Marker, now: CsnSet | undefined, settings: LdapSettings): Since {
-  if (now === undefined) return { kind: 'modifyTimestamp', fromMs: Date.parse(since.position) - settings.timestampOverlap };
-  const marked = parseCsnSet(since.position);
-  if (marked === undefined) throw new Error('a marker that was judged valid has a position');
-  return { kind: 'csn', marked, now };
+function changeLogOf(connection: DirectoryConnection, server: DirectoryServer, settings: LdapSettings): ChangeLog | undefined {
+  if (settings.marker === 'changeNumber') return retroChangelog(connection);
+  return followsAccessLog(settings) ? accessLog(connection, server) : undefined;
 }
 
 function planOf(name: string, settings: LdapSettings, stream: LdapStreamSettings): StreamPlan {

@@ -36,16 +36,16 @@ export const settingsSchema = z
       .default(false)
       .describe('Send the password and all data unencrypted to ldap:// addresses. Default: false. For tests in a closed network only.'),
     marker: z
-      .enum(['csn', 'modifyTimestamp'])
+      .enum(['csn', 'changeNumber', 'modifyTimestamp'])
       .default('csn')
       .describe(
-        "What deltas go by. csn (default): entryCSN and the suffix's contextCSN, which OpenLDAP keeps with the overlay syncprov. modifyTimestamp: the time of change, for other servers, with weaker promises.",
+        "What deltas go by. csn (default): entryCSN and the suffix's contextCSN, which OpenLDAP keeps with the overlay syncprov. changeNumber: the retro changelog of 389 Directory Server, which tells of deletions, too. modifyTimestamp: the time of change, for other servers, with weaker promises.",
       ),
     deletions: z
       .enum(['accesslog', 'none'])
       .optional()
       .describe(
-        'Where deltas learn of deletions and renames. accesslog: the log of the overlay accesslog. none: nowhere, complete syncs find them. Default: accesslog with marker csn, otherwise none.',
+        'Where deltas by csn or modifyTimestamp learn of deletions and renames. accesslog: the log of the overlay accesslog. none: nowhere, complete syncs find them. Default: accesslog with marker csn, otherwise none. With marker changeNumber it is the retro changelog.',
       ),
     accessLogDn: z
       .string()
@@ -62,12 +62,21 @@ export const settingsSchema = z
   })
   .superRefine(refuseUnprotected)
   .superRefine((settings, context) => {
-    if (settings.deletions !== 'accesslog' || settings.marker === 'csn') return;
+    if (
+      settings.marker === 'changeNumber'
+        ? settings.deletions === undefined
+        : settings.deletions !== 'accesslog' || settings.marker === 'csn'
+    )
+      return;
     context.addIssue({
       code: 'custom',
       path: ['deletions'],
-      message: 'the access log can only be followed with marker: csn',
-      params: { remedy: 'Remove marker: modifyTimestamp, or set deletions: none.' },
+      ...(settings.marker === 'changeNumber'
+        ? { message: 'marker: changeNumber learns of deletions from the retro changelog', params: { remedy: 'Remove deletions.' } }
+        : {
+            message: 'the access log can only be followed with marker: csn',
+            params: { remedy: 'Remove marker: modifyTimestamp, or set deletions: none.' },
+          }),
     });
   });
 

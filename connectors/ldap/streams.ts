@@ -92,7 +92,8 @@ export function declareStreams(
     const filterText = stream?.filter ?? rule.filter;
     const attributes = stream?.attributes ?? [];
     const untracked = untrackedUses(filterText, attributes, isUntracked);
-    const partly = [...(followsAccessLog(settings) ? [] : withoutLog), ...(settings.marker === 'modifyTimestamp' ? byTimestamp : [])];
+    const deletions = settings.marker === 'changeNumber' ? 'retrochangelog' : followsAccessLog(settings) ? 'accesslog' : 'none';
+    const partly = [...(deletions === 'none' ? withoutLog : []), ...(settings.marker === 'modifyTimestamp' ? byTimestamp : [])];
     return {
       name,
       delta: untracked.length > 0 ? 'none' : partly.length > 0 ? 'partial' : 'full',
@@ -107,7 +108,7 @@ export function declareStreams(
         lists: [...(stream?.lists ?? [])].sort(),
         links: stream?.links ?? rule.links,
         marker: settings.marker,
-        deletions: followsAccessLog(settings) ? 'accesslog' : 'none',
+        deletions,
       },
     };
   });

@@ -1,43 +1,89 @@
 import { type BerWriter, type Change, type Client, Control, ResultCodeError } from 'ldapts';
+import { changePositionText, parseChangePosition } from '../../connectors/ldap/change-number.ts';
 import { csnSetText, parseCsnSet } from '../../connectors/ldap/csn.ts';
 import { ldap } from '../../connectors/ldap/index.ts';
 import { add, hidden, rdn, remove, replace } from '../support/directory-edits.ts';
 import { type DirectoryProxy, startDirectoryProxy } from '../support/directory-proxy.ts';
+import { letReadLog, startDirsrv } from '../support/dirsrv.ts';
 import { type SlapdServer, startSlapd } from '../support/slapd.ts';
-import { type ConformanceHarness, type ConformanceSource, notShown } from './index.ts';
+import { type Ability, type ConformanceHarness, type ConformanceSource, notShown } from './index.ts';
 
-/** An OpenLDAP server for the kit; each of its sources is an OU. */
+/** A directory server for the kit; each of its sources is an OU. */
 export interface LdapHarness extends ConformanceHarness, AsyncDisposable {}
 
 /** Result codes (RFC 4511 A.1) of a member that is added twice, or removed without being one. */
 const alreadySo: readonly number[] = [16, 20];
 
+/** What the kit needs of a product, beyond what all directory servers do alike. */
+interface Directory {
+  readonly server: Pick<SlapdServer, 'suffix' | 'readerDn' | 'readerPassword' | 'address' | 'port'>;
+  /** Signed in as the root DN, past the proxy. */
+  readonly client: Client;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Puts an entry back under its entryUUID. */
+  readonly restore: Ability<(dn: string, attributes: Record<string, string>) => Promise<void>>;
+  /** Lets the account read the log of changes, or not. */
+  readonly letReadLog: (may: boolean) => Promise<void>;
+  readonly expired: (position: string) => string;
+  readonly ahead: (position: string) => string;
+}
+
 /** Starts OpenLDAP with its access log, and a proxy before it. The connector signs in as an ordinary account. */
 export async function startLdap(): Promise<LdapHarness> {
   await using undo = new AsyncDisposableStack();
   const server = undo.use(await startSlapd());
-  const proxy = undo.use(await startDirectoryProxy(server));
   const client = await server.client();
   undo.defer(() => client.unbind());
   const config = await server.client('config');
   undo.defer(() => config.unbind());
-  const owned = undo.move();
+  return await harnessOf(undo.move(), {
+    server,
+    client,
+    settings: {},
+    // As ldapmodify -e relax puts an entry back from a backup.
+    restore: (dn, attributes) => client.add(dn, attributes, new RelaxRules()),
+    letReadLog: (may) =>
+      config.modify('olcDatabase={1}mdb,cn=config', [
+        replace('olcAccess', may ? `to * by dn.exact="${server.readerDn}" read` : 'to * by * none'),
+      ]),
+    expired: (position) => movedCsns(position, -1),
+    ahead: (position) => movedCsns(position, 1),
+  });
+}
+
+/** Starts 389 Directory Server with its retro changelog, and a proxy before it. The connector signs in as an ordinary account. */
+export async function startLdap389(): Promise<LdapHarness> {
+  await using undo = new AsyncDisposableStack();
+  const server = undo.use(await startDirsrv());
+  const client = await server.client();
+  undo.defer(() => client.unbind());
+  const moved = (text: string, by: bigint): string => {
+    const position = parseChangePosition(text);
+    if (position === undefined) throw new Error(`${text} is no position`);
+    return changePositionText({ ...position, number: position.number + by });
+  };
+  return await harnessOf(undo.move(), {
+    server,
+    client,
+    settings: { marker: 'changeNumber' },
+    restore: notShown('389 Directory Server gives an entry that is added again another entryUUID'),
+    letReadLog: (may) => letReadLog(client, may ? server.readerDn : undefined),
+    expired: (position) => moved(position, -1n),
+    ahead: (position) => moved(position, 1_000_000n),
+  });
+}
+
+async function harnessOf(undo: AsyncDisposableStack, directory: Directory): Promise<LdapHarness> {
+  await using starting = undo;
+  const proxy = starting.use(await startDirectoryProxy(directory.server));
+  const owned = starting.move();
   let number = 0;
   return {
     connector: ldap,
     pageSize: 4,
-    newSource: () => organizationalUnit({ server, proxy, client, config }, ++number),
+    newSource: () => organizationalUnit(directory, proxy, ++number),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-interface Directory {
-  readonly server: SlapdServer;
-  readonly proxy: DirectoryProxy;
-  /** Signed in as the root DN, past the proxy. */
-  readonly client: Client;
-  /** Signed in to the configuration. */
-  readonly config: Client;
 }
 
 interface Entry {
@@ -56,7 +102,8 @@ class RelaxRules extends Control {
 }
 
 /** An empty OU that the connector reads, and one beside it that it does not. */
-async function organizationalUnit({ server, proxy, client, config }: Directory, number: number): Promise<ConformanceSource> {
+async function organizationalUnit(directory: Directory, proxy: DirectoryProxy, number: number): Promise<ConformanceSource> {
+  const { server, client, restore } = directory;
   const top = `ou=Kit ${number},${server.suffix}`;
   const [inside, outside] = [`ou=In,${top}`, `ou=Out,${top}`];
   for (const dn of [top, inside, outside]) await client.add(dn, { objectClass: 'organizationalUnit' });
@@ -110,6 +157,7 @@ async function organizationalUnit({ server, proxy, client, config }: Directory, 
       bindDn: server.readerDn,
       bindPassword: { env: 'PASSWORD' },
       baseDn: inside,
+      ...directory.settings,
     },
     streams: {
       users: { filter: `(&(objectClass=inetOrgPerson)(!(employeeType=${hidden.filter})))`, attributes: ['labeledURI'] },
@@ -125,11 +173,13 @@ async function organizationalUnit({ server, proxy, client, config }: Directory, 
     // By turns out of the base and out of the filter.
     leaveScope: (id) => (Number.parseInt(id.slice(0, 8), 16) % 2 === 0 ? move(id, { parentDn: outside }) : hide(id, true)),
     returnToScope: (id) => (entryOf(id).hidden ? hide(id, false) : move(id, { parentDn: inside })),
-    async restore(id) {
-      // As ldapmodify -e relax puts an entry back from a backup.
-      await client.add(dnOf(id), { objectClass: 'inetOrgPerson', sn: 'Kit', displayName: 'Restored', entryUUID: id }, new RelaxRules());
-      entries.set(id, { ...entryOf(id), hidden: false });
-    },
+    restore:
+      typeof restore === 'function'
+        ? async (id) => {
+            await restore(dnOf(id), { objectClass: 'inetOrgPerson', sn: 'Kit', displayName: 'Restored', entryUUID: id });
+            entries.set(id, { ...entryOf(id), hidden: false });
+          }
+        : restore,
     async setValues(id, count) {
       const values = Array.from({ length: count }, (_, index) => `https://example.com/${index}`);
       await modify(id, replace('labeledURI', ...values));
@@ -145,7 +195,7 @@ async function organizationalUnit({ server, proxy, client, config }: Directory, 
       addMember: (group, member) => unlessAlreadySo(modify(group, add('member', dnOf(member)))),
       removeMember: (group, member) => unlessAlreadySo(modify(group, remove('member', dnOf(member)))),
     },
-    repeat: notShown('a search of OpenLDAP gives each entry once'),
+    repeat: notShown('a search of a directory gives each entry once'),
     async emptyPage(ids) {
       let pages = 0;
       beforePage = async () => {
@@ -163,12 +213,11 @@ async function organizationalUnit({ server, proxy, client, config }: Directory, 
       giveBack.defer(() => client.modify(server.readerDn, [replace('userPassword', server.readerPassword)]));
     },
     async loseRights() {
-      const log = 'olcDatabase={1}mdb,cn=config';
-      await config.modify(log, [replace('olcAccess', 'to * by * none')]);
-      giveBack.defer(() => config.modify(log, [replace('olcAccess', `to * by dn.exact="${server.readerDn}" read`)]));
+      await directory.letReadLog(false);
+      giveBack.defer(() => directory.letReadLog(true));
     },
-    expired: (marker) => ({ ...marker, position: moved(marker.position, -1) }),
-    ahead: (marker) => ({ ...marker, position: moved(marker.position, 1) }),
+    expired: (marker) => ({ ...marker, position: directory.expired(marker.position) }),
+    ahead: (marker) => ({ ...marker, position: directory.ahead(marker.position) }),
     strangerId: () => crypto.randomUUID(),
     async [Symbol.asyncDispose]() {
       proxy.beforeSearch = undefined;
@@ -178,7 +227,7 @@ async function organizationalUnit({ server, proxy, client, config }: Directory, 
 }
 
 /** A position, a number of years later or earlier. */
-function moved(position: string, years: number): string {
+function movedCsns(position: string, years: number): string {
   const set = parseCsnSet(position);
   if (set === undefined) throw new Error(`${position} is no position`);
   return csnSetText(new Map([...set].map(([id, csn]) => [id, `${Number(csn.slice(0, 4)) + years}${csn.slice(4)}`])));

@@ -1,3 +1,4 @@
+import { installDirsrv } from './dirsrv.ts';
 import { installJdbc } from './jdbc.ts';
 import { installMariaDb } from './mariadb.ts';
 import { installSamba } from './samba.ts';
@@ -6,6 +7,7 @@ import { installSshd } from './sshd.ts';
 
 await installSamba();
 await installSlapd();
+await installDirsrv();
 await installMariaDb();
 await installJdbc();
 await installSshd();
