@@ -136,8 +136,8 @@ async function* recordsAfter({
 }
 
 /**
- * The records from a number on, some numbers at a time: a search for a range of more than nsslapd-rangelookthroughlimit records fails, and no
- * account can be exempt from that.
+ * The records from a number on, some numbers at a time: a server refuses to look through a range of more than 5,000 for an account without
+ * limits of its own (nsslapd-rangelookthroughlimit).
  */
 async function* windows(
   connection: DirectoryConnection,

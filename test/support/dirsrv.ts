@@ -31,6 +31,8 @@ export interface DirsrvServer extends AsyncDisposable {
   readonly address: string;
   /** Of {@link DirsrvServer.url}. */
   readonly port: number;
+  /** The databases are folders of it: `changelog`, `userRoot`. */
+  readonly dataDirectory: string;
   /** Stops the server and keeps its data. */
   stop(): Promise<void>;
   /** Starts it after {@link DirsrvServer.stop}, or anew; with another configuration if options are given. Changes of `cn=config` are lost then. */
@@ -127,6 +129,7 @@ export async function startDirsrv(options: DirsrvOptions = {}): Promise<DirsrvSe
     readerPassword,
     address,
     port,
+    dataDirectory: data,
     stop: () => end('SIGTERM'),
     async restart(changes) {
       await end('SIGTERM');

@@ -15,17 +15,22 @@ export interface OpenChoices {
   readonly password?: string;
 }
 
-/** Opens a session with a test's OpenLDAP server, as its ordinary account over LDAPS unless told otherwise. */
-export function openSession(server: SlapdServer, choices: OpenChoices = {}): Promise<Session> {
+/** A test's server. Without an LDAPS address it is read unencrypted. */
+export type TestDirectory = Pick<SlapdServer, 'url' | 'suffix' | 'readerDn' | 'readerPassword'> &
+  Partial<Pick<SlapdServer, 'ldapsUrl' | 'caFile'>>;
+
+/** Opens a session with a test's server, as its ordinary account over LDAPS unless told otherwise. */
+export function openSession(server: TestDirectory, choices: OpenChoices = {}): Promise<Session> {
   const silent = (): void => undefined;
   const streams = choices.streams ?? { users: {}, groups: {}, containers: {} };
   return ldap.open({
     settings: ldap.settings.parse({
-      urls: [server.ldapsUrl],
+      ...(server.ldapsUrl === undefined
+        ? { urls: [server.url], allowPlaintext: true }
+        : { urls: [server.ldapsUrl], caFile: server.caFile }),
       bindDn: server.readerDn,
       bindPassword: { env: 'PASSWORD' },
       baseDn: server.suffix,
-      caFile: server.caFile,
       ...choices.settings,
     }),
     streams: Object.fromEntries(
@@ -44,7 +49,7 @@ export function openSession(server: SlapdServer, choices: OpenChoices = {}): Pro
 
 /** What deltas of all streams leave after a change, which has to be what fresh listings give. */
 export async function expectFollowed(
-  server: SlapdServer,
+  server: TestDirectory,
   choices: OpenChoices,
   change: () => Promise<void>,
 ): Promise<ReadonlyMap<string, ReadObject>> {

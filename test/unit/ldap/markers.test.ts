@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { LogCoverage } from '../../../connectors/ldap/access-log.ts';
+import { changePositionText, parseChangePosition } from '../../../connectors/ldap/change-number.ts';
 import { csnSet } from '../../../connectors/ldap/csn.ts';
-import { judgeMarker } from '../../../connectors/ldap/markers.ts';
+import { judgeChangeNumber, judgeMarker } from '../../../connectors/ldap/markers.ts';
 import type { DirectoryServer } from '../../../connectors/ldap/server.ts';
 import type { Marker } from '../../../model/marker.ts';
 
@@ -70,4 +71,36 @@ test('a time is valid unless it lies in the future', async () => {
   expect(await judge(at('2026-11-21T12:00:00.000Z'), {}, 'modifyTimestamp')).toEqual({ valid: true });
   expect(await judge(at('2026-11-24T12:00:00.000Z'), {}, 'modifyTimestamp')).toMatchObject({ valid: false });
   expect(await judge(at('yesterday'), {}, 'modifyTimestamp')).toMatchObject({ valid: false });
+});
+
+describe('a change number', () => {
+  const recordId = '86c92d12-e61c11f1-bf1eef0e-33d2904f';
+  const at = (position: string, more: Partial<Marker> = {}): Marker => marker(position, { kind: 'changeNumber', ...more });
+  const judged = (since: Marker, numbers: readonly [number, number] | undefined, holds: boolean) =>
+    judgeChangeNumber(since, server, {
+      numbers: async () => (numbers === undefined ? undefined : { first: BigInt(numbers[0]), last: BigInt(numbers[1]) }),
+      holdsChange: async () => holds,
+    });
+
+  test('is valid as long as the log holds its change', async () => {
+    expect(await judged(at(`7 ${recordId}`), [7, 9], true)).toEqual({ valid: true });
+  });
+
+  test.each<[string, Marker, readonly [number, number] | undefined, string]>([
+    ['of another kind', marker(`7 ${recordId}`), [1, 9], 'kind'],
+    ['of another database', at(`7 ${recordId}`, { server: { id: 'other', name: 'other' } }), [1, 9], 'another database'],
+    ['without the id of its record', at('7'), [1, 9], 'no change number'],
+    ['without a log', at(`7 ${recordId}`), undefined, 'keeps no retro changelog'],
+    ['ahead of the log', at(`7 ${recordId}`), [1, 6], 'no further than 6'],
+    ['older than the log', at(`7 ${recordId}`), [8, 9], 'begins at 8'],
+    ['that is another change now', at(`7 ${recordId}`), [1, 9], 'does not hold the change 7'],
+  ])('%s is invalid, with the reason', async (_, since, numbers, words) => {
+    expect(await judged(since, numbers, false)).toMatchObject({ valid: false, reason: expect.stringContaining(words) });
+  });
+
+  test('is read as it is written, whatever its size', () => {
+    const position = { number: 2n ** 60n, recordId };
+    expect(parseChangePosition(changePositionText(position))).toEqual(position);
+    for (const text of ['', '7', `x ${recordId}`, `-1 ${recordId}`, `7 ${recordId} 8`]) expect(parseChangePosition(text)).toBeUndefined();
+  });
 });
