@@ -9,6 +9,7 @@ import { defaultCompleteEveryMs } from '../model/schedules.ts';
 import { claimIntegration, type GrantedClaim } from '../store/claims.ts';
 import { readMarkers, type StreamMarker } from '../store/markers.ts';
 import { arrivalsPending } from '../store/sql/arrivals.ts';
+import { isStored } from '../store/sql/count-active.ts';
 import { retriesAsked } from '../store/sql/quarantine.ts';
 import type { Dependencies } from './dependencies.ts';
 import { checkSource, connectorOf, declaredStream, openSource, streamOf } from './source.ts';
@@ -55,6 +56,7 @@ export function begin(deps: Dependencies) {
           server: session.server,
           streams,
           dryRun: request.dryRun ?? false,
+          creates: !approved && request.dryRun !== true && (await createsWhileReading(deps, integration, config, streams)),
           retries: !approved && (streams.some(({ remaps }) => remaps) || (await hasRetries(deps, integration, config, names))),
           ...(approved
             ? { approval: { digest: approved.digest, what: approved.what }, ...stepsOfApproval(config, approved.what) }
@@ -63,6 +65,17 @@ export function begin(deps: Dependencies) {
       },
     );
   };
+}
+
+/** A first read has nothing to be compared with: unless a step that it would pass over is disabled, what it brings can be stored at once. */
+async function createsWhileReading(
+  deps: Dependencies,
+  integration: string,
+  { steps }: IntegrationConfig,
+  streams: readonly StreamPlan[],
+): Promise<boolean> {
+  if (!(steps.transform.enabled && steps.lookup.enabled && steps.upsert.enabled)) return false;
+  return streams.every(({ mode }) => mode === 'complete') && !(await isStored(deps.store.pool, integration));
 }
 
 /** Whether something must be read again by id whatever the listings bring. */
@@ -184,6 +197,7 @@ async function planRemap(deps: Dependencies, { request, claim, configId, config 
     server: null,
     streams,
     dryRun: request.dryRun ?? false,
+    creates: false,
     retries: false,
     steps: { ...steps, query: false, membership: false },
     skipped: { ...skipped, query: 'a remap reads nothing', membership: 'a remap changes no links' },

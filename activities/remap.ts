@@ -41,7 +41,7 @@ export function remap(deps: Dependencies) {
         progress(stream, staged);
       }
       if (!plan.dryRun) await fenced(pool, attempt, 'shared', (client) => askForRetry(client, { integration, stream }));
-      const nothingRead = { links: 0, read: 0, unchanged: 0, sealed: false, mapped: false, compared: false };
+      const nothingRead = { links: 0, read: 0, unchanged: 0, created: 0, sealed: false, mapped: false, compared: false };
       return { stream, token: attempt.token, items: staged, news: staged, ...nothingRead };
     });
   };

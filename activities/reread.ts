@@ -1,13 +1,13 @@
 import type { Session } from '../connectors/connector.ts';
 import { judgePlan } from '../model/deletion-limits.ts';
 import type { Item } from '../model/item.ts';
-import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
+import { createdWhileRead, type RunPlan, type Staged, type StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
 import { countActive } from '../store/sql/count-active.ts';
 import { countRecent } from '../store/sql/count-recent.ts';
 import { takeRetries } from '../store/sql/quarantine.ts';
 import { type RereadCandidates, rereadCandidates } from '../store/sql/reread-candidates.ts';
-import { analyzeStaging, beginStaging, countStaged } from '../store/sql/staging.ts';
+import { analyzeGrown, analyzeStaging, beginStaging, countStaged } from '../store/sql/staging.ts';
 import { type RereadNews, type StagingWriter, stagingWriter } from '../store/staging-writer.ts';
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -37,6 +37,7 @@ export function reread(deps: Dependencies) {
       const attempt = await attemptOf(deps, plan.claim, 'reread');
       await countStaged(pool, plan, staged);
       await analyzeStaging(pool, staged);
+      await analyzeGrown(pool, 'object', createdWhileRead(staged));
       const found = await fenced(pool, attempt, 'shared', async (client) => {
         const candidates = await rereadCandidates(client, plan, staged, config.steps.cleanup.action);
         const retries = plan.retries ? await takeRetries(client, plan, staged) : [];

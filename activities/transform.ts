@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { SourceAttributes } from '../model/item.ts';
 import type { RunPlan, Staged } from '../model/run.ts';
+import { rowBuffer } from '../store/copy.ts';
 import { fenced } from '../store/fence.ts';
 import { beginStaging, stagedTokens, verifyStaged } from '../store/sql/staging.ts';
 import { copyMappings, mappingRow } from '../store/staging-writer.ts';
@@ -40,11 +41,12 @@ export function transform(deps: Dependencies) {
         ),
         async (rows) => {
           signal.throwIfAborted();
-          const mapped = rows.map((row) => {
+          const mapped = rowBuffer();
+          for (const row of rows) {
             const result = mappings.get(row.stream)?.evaluate({ id: row.source_id, key: row.key ?? '', source: row.attributes });
             if (!result) throw new Error(`staged stream ${row.stream} is not in the plan`);
-            return mappingRow(attempt, row.seq, result);
-          });
+            mapped.add(mappingRow(attempt, row.seq, result));
+          }
           await fenced(pool, attempt, 'shared', (client) => copyMappings(client, mapped));
           objects += rows.length;
           progress(rows.at(-1)?.stream, objects);

@@ -158,6 +158,8 @@ export interface RunPlan {
   readonly streams: readonly StreamPlan[];
   /** The writing steps are rehearsed and taken back. */
   readonly dryRun: boolean;
+  /** Nothing of the integration is stored yet: what its listings bring is created while it is read. */
+  readonly creates: boolean;
   /**
    * The re-read step has work whatever the listings bring: quarantined items that somebody asked to try again, or links to objects that came
    * with an earlier run which did not come to the links.
@@ -206,12 +208,19 @@ export interface Staged {
   readonly news: number;
   readonly read: number;
   readonly unchanged: number;
+  /** Objects that were created while they were read. */
+  readonly created: number;
   /** The whole listing was proven complete. */
   readonly sealed: boolean;
   /** What was staged was mapped while it was read; what was not is left to transform. */
   readonly mapped: boolean;
   /** What the source says has changed since the stored marker is staged beside the listing: drift can be told. */
   readonly compared: boolean;
+}
+
+/** Objects that a run created while it read them; parts that were staged before an upgrade do not tell. */
+export function createdWhileRead(staged: readonly Staged[]): number {
+  return staged.reduce((sum, { created = 0 }) => sum + created, 0);
 }
 
 /** The streams of a run that were read as a whole: completely, or by a delta that the source could give as a sealed listing only. What is stored and was not listed is absent. */

@@ -15,35 +15,74 @@ export function copyRow(values: readonly CopyValue[]): string {
   return `${row}\n`;
 }
 
-/**
- * Rows put into one text and encoded at once. Fewer cost more; with many, a single character beyond Latin-1 makes a large text take twice the
- * memory and several times as long.
- */
-const rowsAtOnce = 50;
-
-function* encoded(rows: readonly string[]): Generator<Buffer> {
-  for (let start = 0; start < rows.length; start += rowsAtOnce) yield Buffer.from(rows.slice(start, start + rowsAtOnce).join(''));
+/** A text as a value of a row. */
+export function copyText(text: string): string {
+  return special.test(text) ? text.replace(/[\\\t\n\r]/g, (character) => escapes[character] as string) : text;
 }
 
-/** Sends rows made by `copyRow` in one COPY; returns when the server has taken them all. */
-export async function copyRows(client: pg.PoolClient, table: string, columns: readonly string[], rows: readonly string[]): Promise<void> {
-  if (rows.length === 0) return;
+/**
+ * Rows that wait to be sent, as bytes: the texts of a page's rows would live as long as the page, and what lives that long is what collecting
+ * garbage costs time for.
+ */
+export interface RowBuffer {
+  readonly isEmpty: boolean;
+  /** Adds rows made by `copyRow`. */
+  add(rows: string): void;
+  /** What has been added, until more is. */
+  content(): Buffer;
+  clear(): void;
+}
+
+/** Beyond this a buffer is not kept for the next rows. */
+const keptBytes = 2 ** 22;
+
+export function rowBuffer(): RowBuffer {
+  let bytes = Buffer.allocUnsafe(2 ** 14);
+  let used = 0;
+  return {
+    get isEmpty() {
+      return used === 0;
+    },
+    add(rows) {
+      // No UTF-16 unit takes more than three bytes.
+      const needed = used + rows.length * 3;
+      if (needed > bytes.length) {
+        const former = bytes;
+        bytes = Buffer.allocUnsafe(Math.max(needed, former.length * 2));
+        former.copy(bytes, 0, 0, used);
+      }
+      used += bytes.write(rows, used);
+    },
+    content: () => bytes.subarray(0, used),
+    clear() {
+      used = 0;
+      if (bytes.length > keptBytes) bytes = Buffer.allocUnsafe(2 ** 14);
+    },
+  };
+}
+
+/** Bytes sent at once. */
+const pieceBytes = 2 ** 17;
+
+function* pieces(content: Buffer): Generator<Buffer> {
+  for (let start = 0; start < content.length; start += pieceBytes) yield content.subarray(start, start + pieceBytes);
+}
+
+/** Sends rows in one COPY; returns when the server has taken them all. */
+export async function copyRows(client: pg.PoolClient, table: string, columns: readonly string[], rows: RowBuffer): Promise<void> {
+  if (rows.isEmpty) return;
   const stream = client.query(copyFrom(`copy tidemark.${table} (${columns.join(', ')}) from stdin`));
-  await pipeline(Readable.from(encoded(rows)), stream);
+  await pipeline(Readable.from(pieces(rows.content())), stream);
 }
 
 function copyValue(value: CopyValue): string {
   if (value === null) return '\\N';
-  if (typeof value === 'string') return escapeText(value);
+  if (typeof value === 'string') return copyText(value);
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? 't' : 'f';
   if (Buffer.isBuffer(value)) return `\\\\x${value.toString('hex')}`;
-  return escapeText(`{${(value as readonly string[]).map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`);
+  return copyText(`{${(value as readonly string[]).map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`);
 }
 
 const special = /[\\\t\n\r]/;
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-
-function escapeText(text: string): string {
-  return special.test(text) ? text.replace(/[\\\t\n\r]/g, (character) => escapes[character] as string) : text;
-}

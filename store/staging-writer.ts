@@ -4,10 +4,11 @@ import { TidemarkFailure } from '../model/failure.ts';
 import type { Item, ItemLinks } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
-import { copyRow, copyRows } from './copy.ts';
+import { copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
 import { refusalOf } from './refusal.ts';
-import { knownIds, knownStates } from './sql/known-states.ts';
+import { createObjects, objectRow, reserveIds } from './sql/create-objects.ts';
+import { type KnownState, knownIds, knownStates } from './sql/known-states.ts';
 import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
@@ -22,6 +23,8 @@ export interface StagingOptions {
   readonly volatile: ReadonlySet<string>;
   /** Maps what differs while it is in hand; without it that is left to transform. */
   readonly mapping?: Mapping;
+  /** Creates what is mapped and not stored yet, in the transaction that stages it: only links are left to the steps that follow. */
+  readonly creates?: boolean;
 }
 
 /** Stages what a source gives, page by page, in the order it was read. */
@@ -64,18 +67,19 @@ export function mappingRow(attempt: StepAttempt, seq: number | string, result: M
 }
 
 /** Stages rows made by `mappingRow`. */
-export function copyMappings(client: pg.PoolClient, rows: readonly string[]): Promise<void> {
+export function copyMappings(client: pg.PoolClient, rows: RowBuffer): Promise<void> {
   return copyRows(client, 'staged_mapping', mappingColumns, rows);
 }
 
 /** Stages the ids that the source says have changed. */
 export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: readonly string[]): Promise<void> {
-  const rows = ids.map((id) => copyRow([attempt.claim.runId, attempt.token, id]));
+  const rows = rowBuffer();
+  for (const id of ids) rows.add(copyRow([attempt.claim.runId, attempt.token, id]));
   await fenced(pool, attempt, 'shared', (client) => copyRows(client, 'staged_touched', ['run_id', 'token', 'source_id'], rows));
 }
 
-/** Links of one list that wait in memory before they are staged. */
-const bufferedLinks = 20_000;
+/** Links of one list that wait to be compared with what is stored before they are staged. */
+const waitingLinks = 20_000;
 
 interface OpenObject {
   readonly seq: number;
@@ -86,13 +90,16 @@ interface OpenObject {
   readonly item: Extract<Item, { kind: 'object' }>;
   readonly links: LinksHash;
   readonly kinds: Set<string>;
-  rows: string[];
+  /** Lists that wait, and how many links they have together. */
+  lists: { readonly kind: string; readonly targets: readonly string[] }[];
+  waiting: number;
 }
 
-/** A row of staged_item that waits to be sent, and what is staged in its place if PostgreSQL refuses it: its id and the reason. */
+/** An item of the page in hand. */
 interface PendingItem {
-  readonly row: string;
-  readonly mapping?: string;
+  /** Adds its rows to those that wait to be sent; `alone` after PostgreSQL has refused the page: then nothing is created. */
+  readonly add: (alone: boolean) => void;
+  /** What is staged in its place if PostgreSQL refuses it too: its id and the reason. */
   readonly bare: (reason: string) => string;
 }
 
@@ -110,18 +117,21 @@ interface News {
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
-  const { pool, attempt, plan, volatile, mapping } = options;
+  const { pool, attempt, plan, volatile, mapping, creates = false } = options;
   const { runId, integration } = attempt.claim;
-  const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0 };
+  const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0, created: 0 };
   let seq = options.firstSeq;
   let open: OpenObject | undefined;
   let ready: OpenObject[] = [];
   let news: News[] = [];
   let pending: PendingItem[] = [];
-  let linkRows: string[] = [];
+  const rows = { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() };
+  /** Source ids of the objects that the waiting rows create, with the ids that they are created with. */
+  let created = new Map<string, string>();
+  const reserved: string[] = [];
 
-  const itemRow = (row: readonly Parameters<typeof copyRow>[0][number][]) => copyRow([runId, attempt.token, ...row]);
-  const linkRow = (owner: number, kind: string, target: string) => copyRow([runId, attempt.token, owner, kind, storedId(target).id]);
+  const rowStart = `${runId}\t${copyText(attempt.token)}\t`;
+  const itemRow = (row: Parameters<typeof copyRow>[0]) => rowStart + copyRow(row);
   /** Presence alone, with what was wrong with it; the fingerprint tells later whether it has changed. */
   const bareRow = (seq: number, id: string, hash: Buffer | null, reason: string) =>
     itemRow([seq, plan.stream, 'object', id, null, null, hash, null, null, reason]);
@@ -130,11 +140,20 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     for (const [kind, targets] of Object.entries(links)) {
       object.kinds.add(kind);
       object.links.declare(kind);
-      for (const target of targets) {
-        object.links.add(kind, target);
-        object.rows.push(linkRow(object.seq, kind, target));
-      }
+      for (const target of targets) object.links.add(kind, target);
+      object.lists.push({ kind, targets });
+      object.waiting += targets.length;
     }
+  };
+
+  const stageLinks = (object: OpenObject) => {
+    for (const { kind, targets } of object.lists) {
+      const start = `${rowStart}${object.seq}\t${copyText(kind)}\t`;
+      for (const target of targets) rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
+    }
+    totals.links += object.waiting;
+    object.lists = [];
+    object.waiting = 0;
   };
 
   const close = () => {
@@ -157,7 +176,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     }
     totals.read++;
     const { id, problem } = storedId(item.id);
-    open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), rows: [] };
+    open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), lists: [], waiting: 0 };
     addLinks(open, item.links ?? {});
   };
 
@@ -174,11 +193,46 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       );
     }
     addLinks(open, { [item.link]: item.targets });
-    if (open.rows.length > bufferedLinks) {
-      linkRows.push(...open.rows);
-      totals.links += open.rows.length;
-      open.rows = [];
+    if (open.waiting > waitingLinks) stageLinks(open);
+  };
+
+  /** Adds the rows of an object whose content is staged, or that is created. */
+  const addContent = (object: OpenObject, hash: Buffer, isNew: boolean) => {
+    const { seq: row, id, item, kinds } = object;
+    const linksHash = kinds.size > 0 ? object.links.digest() : null;
+    const linkKinds = kinds.size > 0 ? [...kinds] : null;
+    const key = item.key === undefined ? null : storable(item.key);
+    const { attributes, json } = storableAttributes(item.attributes);
+    const mapped = mapping?.evaluate({ id, key: key ?? '', source: attributes });
+    // Of an object that a page holds twice the second is compared with the first.
+    if (isNew && mapped?.kind === 'mapped' && !created.has(id)) {
+      const { stream, mappingVersion } = plan;
+      const objectId = reserved.pop() as string;
+      created.set(id, objectId);
+      const mappedJson = JSON.stringify(mapped.attributes);
+      rows.objects.add(
+        objectRow(attempt, {
+          id: objectId,
+          stream,
+          sourceId: id,
+          key,
+          attributes: mappedJson,
+          source: json,
+          sourceHash: hash,
+          mappingVersion,
+        }),
+      );
+      rows.items.add(itemRow([row, stream, 'created', id, null, null, hash, linksHash, linkKinds, null]));
+      return;
     }
+    rows.items.add(itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, linkKinds, null]));
+    if (mapped) rows.mappings.add(mappingRow(attempt, row, mapped));
+  };
+
+  const hold = (item: PendingItem) => {
+    totals.items++;
+    pending.push(item);
+    item.add(false);
   };
 
   const stageReady = async () => {
@@ -188,40 +242,35 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       plan.stream,
       ready.map((object) => object.id),
     );
-    for (const { seq: row, id, problem, item, links, kinds, rows } of ready) {
+    if (creates) {
+      const missing = ready.length - states.size - reserved.length;
+      if (missing > 0) reserved.push(...(await reserveIds(pool, missing)));
+    }
+    for (const object of ready) {
+      const { seq: row, id, problem, item } = object;
       const hash = sourceHash(item, volatile);
-      const linksHash = kinds.size > 0 ? links.digest() : null;
       const bare = (reason: string) => bareRow(row, id, hash, reason);
-      totals.items++;
+      const known = states.get(id);
       if (problem !== undefined) {
         totals.news++;
-        pending.push({ row: bare(problem), bare });
-        continue;
-      }
-      const known = states.get(id);
-      const unchanged =
-        known !== undefined &&
-        known.mappingVersion === plan.mappingVersion &&
-        known.sourceHash?.equals(hash) === true &&
-        (linksHash === null || known.linksHash?.equals(linksHash) === true);
-      if (unchanged) {
+        hold({ add: () => rows.items.add(bare(problem)), bare });
+      } else if (known !== undefined && isUnchanged(object, hash, known)) {
         totals.unchanged++;
-        pending.push({ row: itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null]), bare });
-        continue;
+        const present = () => rows.items.add(itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null]));
+        hold({ add: present, bare });
+      } else {
+        totals.news++;
+        stageLinks(object);
+        hold({ add: (alone) => addContent(object, hash, creates && !alone && known === undefined), bare });
       }
-      totals.news++;
-      totals.links += rows.length;
-      linkRows.push(...rows);
-      const key = item.key === undefined ? null : storable(item.key);
-      const { attributes, json } = storableAttributes(item.attributes);
-      pending.push({
-        row: itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, kinds.size > 0 ? [...kinds] : null, null]),
-        bare,
-        ...(mapping ? { mapping: mappingRow(attempt, row, mapping.evaluate({ id, key: key ?? '', source: attributes })) } : {}),
-      });
     }
     ready = [];
   };
+
+  const isUnchanged = ({ kinds, links }: OpenObject, hash: Buffer, known: KnownState) =>
+    known.mappingVersion === plan.mappingVersion &&
+    known.sourceHash?.equals(hash) === true &&
+    (kinds.size === 0 || known.linksHash?.equals(links.digest()) === true);
 
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
@@ -230,57 +279,63 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     const here = new Set(ready.map((object) => object.id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
-      totals.items++;
       totals.news++;
       if (kind === 'gone') totals.read++;
-      pending.push({
-        row: itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason]),
+      hold({
+        add: () => rows.items.add(itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
         bare: (refusal) => bareRow(row, id, null, refusal),
       });
     }
     news = [];
   };
 
-  const copy = async (client: pg.PoolClient, items: readonly PendingItem[], links: readonly string[]) => {
-    await copyRows(
-      client,
-      'staged_item',
-      itemColumns,
-      items.map((item) => item.row),
-    );
-    await copyRows(client, 'staged_link', linkColumns, links);
-    await copyMappings(
-      client,
-      items.flatMap((item) => item.mapping ?? []),
-    );
+  const copyItems = async (client: pg.PoolClient) => {
+    await copyRows(client, 'staged_item', itemColumns, rows.items);
+    await copyMappings(client, rows.mappings);
+    await createObjects(client, attempt, plan.stream, { rows: rows.objects, ids: [...created.values()] });
+  };
+
+  const clearItems = () => {
+    rows.items.clear();
+    rows.mappings.clear();
+    rows.objects.clear();
+    created = new Map();
   };
 
   const send = async () => {
-    if (pending.length === 0 && linkRows.length === 0) return;
-    const [items, links] = [pending, linkRows];
-    pending = [];
-    linkRows = [];
+    if (pending.length === 0 && rows.links.isEmpty) return;
     try {
-      await fenced(pool, attempt, 'shared', (client) => copy(client, items, links));
+      await fenced(pool, attempt, 'shared', async (client) => {
+        await copyRows(client, 'staged_link', linkColumns, rows.links);
+        await copyItems(client);
+      });
+      totals.created += created.size;
     } catch (error) {
       if (refusalOf(error) === undefined) throw error;
       await fenced(pool, attempt, 'shared', async (client) => {
-        await copy(client, [], links);
-        for (const item of items) await copyAlone(client, item);
+        await copyRows(client, 'staged_link', linkColumns, rows.links);
+        for (const item of pending) await copyAlone(client, item);
       });
     }
+    clearItems();
+    rows.links.clear();
+    pending = [];
   };
 
   /** One item of a page that PostgreSQL refused as a whole. */
   const copyAlone = async (client: pg.PoolClient, item: PendingItem) => {
+    clearItems();
+    item.add(true);
     await client.query('savepoint item');
     try {
-      await copy(client, [item], []);
+      await copyItems(client);
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined) throw error;
       await client.query('rollback to savepoint item');
-      await copyRows(client, 'staged_item', itemColumns, [item.bare(refusal)]);
+      clearItems();
+      rows.items.add(item.bare(refusal));
+      await copyItems(client);
     }
     await client.query('release savepoint item');
   };

@@ -39,7 +39,7 @@ export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, p
         where r.integration_id = $4 and (u.kind = 'member') = $5
           and exists (select 1 from tidemark.staged_item s
                        where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
-                         and s.kind in ('object', 'present'))
+                         and s.kind in ('object', 'created', 'present'))
           and not exists (select 1 from tidemark.staged_verdict v
                            where v.run_id = $1 and v.token = $3 and v.stream = f.stream and v.source_id = f.source_id
                              and v.verdict = 'quarantined')

@@ -17,3 +17,9 @@ export async function countActive(
   );
   return Number(rows[0]?.objects ?? 0);
 }
+
+/** Whether anything of an integration is stored, deleted or not. */
+export async function isStored(pool: pg.Pool, integration: string): Promise<boolean> {
+  const { rowCount } = await pool.query(`select from tidemark.object where integration_id = $1 order by source_id limit 1`, [integration]);
+  return rowCount !== 0;
+}

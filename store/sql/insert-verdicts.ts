@@ -29,7 +29,7 @@ export async function insertVerdicts(
     `with winner as (
        select s.seq, s.stream, s.source_id, s.kind, s.source_hash, s.links_hash, s.link_kinds, s.reason
          from tidemark.staged_item s
-        where s.run_id = $1 and s.token = any($2) and s.kind <> 'present'
+        where s.run_id = $1 and s.token = any($2) and s.kind not in ('present', 'created')
           and not exists (select 1 from tidemark.staged_item l
                            where l.run_id = $1 and l.token = any($2) and l.stream = s.stream and l.source_id = s.source_id and l.seq > s.seq)
      ), judged as (
@@ -75,6 +75,20 @@ export async function insertVerdicts(
       plan.steps.lookup,
       plan.approval ? [] : plan.streams.map(({ stream }) => stream).filter((stream) => !listed.includes(stream)),
     ],
+  );
+  return (rowCount ?? 0) + (plan.creates ? await insertCreated(client, attempt, plan, staged) : 0);
+}
+
+/** Of what was created while it was read only the links are left to do; it is what it is, so nothing is looked up. */
+async function insertCreated(client: pg.ClientBase, attempt: StepAttempt, plan: RunPlan, staged: readonly Staged[]): Promise<number> {
+  const { rowCount } = await client.query(
+    `insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, verdict, links, members)
+     select $1, $3, s.seq, s.stream, s.source_id, 'unchanged', true, 'member' = any(s.link_kinds)
+       from tidemark.staged_item s
+      where s.run_id = $1 and s.token = any($2) and s.kind = 'created' and s.link_kinds is not null
+        and not exists (select 1 from tidemark.staged_item l
+                         where l.run_id = $1 and l.token = any($2) and l.stream = s.stream and l.source_id = s.source_id and l.seq > s.seq)`,
+    [plan.claim.runId, stagedTokens(staged), attempt.token],
   );
   return rowCount ?? 0;
 }

@@ -113,7 +113,7 @@ export async function takeRetries(
       where q.integration_id = $3 and q.stream = any($4) and q.retry_asked_at is not null
         and not exists (select 1 from tidemark.staged_item s
                          where s.run_id = $1 and s.token = any($2) and s.stream = q.stream and s.source_id = q.source_id
-                           and s.kind in ('object', 'gone'))`,
+                           and s.kind in ('object', 'created', 'gone'))`,
     [runId, stagedTokens(staged), integration, streams],
   );
   return rows;

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
+import { createdWhileRead, listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
 import { stagedTokens } from './staging.ts';
 
 /** Ids of one stream to read again, with why: `absent` from a sealed listing, `unmatched` by a delta's filter, `referrer` of an object that has arrived. */
@@ -26,11 +26,13 @@ export async function rereadCandidates(
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
   const listed = listedStreams(plan, staged);
-  const { rows: stored } = await client.query(`select 1 from tidemark.object where integration_id = $1 order by source_id limit 1`, [
-    plan.claim.integration,
-  ]);
+  const created = createdWhileRead(staged);
+  const { rows: stored } = await client.query<{ objects: string }>(
+    `select count(*) as objects from (select from tidemark.object where integration_id = $1 order by source_id limit $2) o`,
+    [plan.claim.integration, created + 1],
+  );
   // Nothing can be absent, and nothing refers to what arrives: a first sync need not look up each object that it has read.
-  if (listed.length === plan.streams.length && stored.length === 0) {
+  if (listed.length === plan.streams.length && Number(stored[0]?.objects) === created) {
     return plan.streams.map(({ stream }) => ({ stream, absent: [], unmatched: [], referrers: [] }));
   }
   const absent =
@@ -95,7 +97,7 @@ export async function rereadCandidates(
          select s.stream, s.source_id from tidemark.object s
           where s.id = r.from_id and s.deleted_at is null and s.deactivated_at is null offset 0) f
       where f.stream = any($4)
-        and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'present'))`,
+        and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'created', 'present'))`,
     [...parameters, plan.streams.map((stream) => stream.stream)],
   );
   return plan.streams.map(({ stream }) => ({

@@ -85,6 +85,7 @@ export async function commit(pool: pg.Pool, claim: Claim): Promise<void> {
     skipped: {},
     retries: false,
     dryRun: false,
+    creates: false,
   };
   await commitRun(pool, await startAttempt(pool, claim, 'commit', open), { plan, staged: [], steps: {} });
 }

@@ -120,6 +120,44 @@ describe('a first sync', () => {
     expect(inMany.changes).toEqual(inOne.changes);
     expect(await attemptsOf(inMany.id)).toEqual(new Set([1]));
   });
+
+  it('that breaks off keeps what it has created, without a marker; the next one compares all of it with the source', async () => {
+    const { id, source } = await integrate('first-breaks-off');
+    fill(source, 7);
+    const locked = new TidemarkFailure('AuthenticationFailed', 'the account is locked', { remedy: 'Unlock it.' });
+    source.afterPage = (pages) => (pages === 1 ? Promise.reject(locked) : undefined);
+    expect(await tidemark.sync({ integration: id, mode: 'complete' })).toMatchObject({ outcome: 'failed' });
+    expect(await positions(id)).toEqual({});
+    expect((await objectsOf(tidemark.store, id)).map(({ sourceId }) => sourceId)).toEqual(expect.arrayContaining(['u1', 'u5']));
+    source.afterPage = () => undefined;
+    source.remove('u2');
+    source.put('users', 'u3', person(3, { department: 'Sales' }), { manager: [] });
+    source.put('groups', 'g1', { cn: 'Group 1' }, { member: ['u1', 'u3', 'u7'] });
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run?.streams.users).toMatchObject({ created: 2, updated: 1, deleted: 1 });
+    const stored = Object.fromEntries((await objectsOf(tidemark.store, id)).map((object) => [object.sourceId, object]));
+    expect(Object.keys(stored).sort()).toEqual(['g1', 'u1', 'u3', 'u4', 'u5', 'u6', 'u7']);
+    expect(stored.u3).toMatchObject({ attributes: { department: 'Sales' }, links: {} });
+    expect(stored.u4).toMatchObject({ links: { manager: ['u1'] } });
+    expect(stored.g1?.links).toEqual({ member: ['u1', 'u3', 'u7'] });
+  });
+
+  it('that has to read again creates each object once', async () => {
+    const { id, source } = await integrate('first-reads-again');
+    fill(source, 7);
+    let cuts = 1;
+    source.afterPage = (pages) =>
+      pages === 1 && cuts-- > 0 ? Promise.reject(new TidemarkFailure('SourceUnavailable', 'the connection was cut')) : undefined;
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run?.streams).toMatchObject({ users: { created: 7 }, groups: { created: 1 } });
+    const numbers = Array.from({ length: 7 }, (_, index) => index + 1);
+    expect(await changesOf(run?.id as string)).toEqual([
+      'created g1',
+      ...numbers.map((n) => `created u${n}`),
+      ...numbers.map((n) => `link-added g1 member u${n}`),
+      ...numbers.slice(1).map((n) => `link-added u${n} manager u1`),
+    ]);
+  });
 });
 
 describe('a run', () => {
