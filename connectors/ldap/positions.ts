@@ -3,7 +3,7 @@ import { TidemarkFailure } from '../../model/failure.ts';
 import type { Marker, MarkerVerdict } from '../../model/marker.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { hasRecord, logCoverage, readAccessLog } from './access-log.ts';
-import { changePositionText, parseChangePosition } from './change-number.ts';
+import { type ChangePosition, changePositionText, parseChangePosition } from './change-number.ts';
 import { type CsnSet, csnSetText, floorOf, parseCsnSet } from './csn.ts';
 import { judgeChangeNumber, judgeMarker, markerAt } from './markers.ts';
 import type { Since } from './read-changes.ts';
@@ -95,9 +95,10 @@ function csnPositions({ connection, server, settings, pageSize }: Place): Positi
 }
 
 function changeNumberPositions({ connection, server }: Place): Positions {
-  const requireReached = async (upTo: Marker): Promise<void> => {
+  const reached = async (upTo: Marker): Promise<ChangePosition> => {
     const position = parseChangePosition(upTo.position);
     if (position === undefined || !(await holdsChange(connection, position))) throw notReached(connection.host);
+    return position;
   };
   return {
     mark: async () => markerAt('changeNumber', changePositionText(await readLastChange(connection)), server),
@@ -106,12 +107,14 @@ function changeNumberPositions({ connection, server }: Place): Positions {
         numbers: () => announcedNumbers(connection),
         holdsChange: (position) => holdsChange(connection, position),
       }),
-    requireReached,
+    async requireReached(upTo) {
+      await reached(upTo);
+    },
     async since(marker, upTo, withUids) {
-      await requireReached(upTo);
+      const last = await reached(upTo);
       const since = parseChangePosition(marker.position);
       if (since === undefined) throw notJudged();
-      return { kind: 'changeNumber', log: await readRetroChangelog({ connection, server, since, withUids }) };
+      return { kind: 'changeNumber', log: await readRetroChangelog({ connection, server, since, upTo: last, withUids }) };
     },
   };
 }

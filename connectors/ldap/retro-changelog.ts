@@ -97,7 +97,7 @@ export async function announcedNumbers(
 }
 
 /**
- * What the log tells of the changes after a position, in the order of their numbers.
+ * What the log tells of the changes after one position, up to another, in the order of their numbers.
  *
  * @param withUids whether it matters that somebody's uid was changed; `changes`, which may hold anything, is read for nothing else
  */
@@ -105,6 +105,7 @@ export async function readRetroChangelog(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
   readonly since: ChangePosition;
+  readonly upTo: ChangePosition;
   readonly withUids: boolean;
 }): Promise<LoggedChanges> {
   const { connection, since } = options;
@@ -120,10 +121,11 @@ async function* recordsAfter({
   connection,
   server,
   since,
+  upTo,
   withUids,
 }: Parameters<typeof readRetroChangelog>[0]): AsyncGenerator<LogRecord, void> {
   const attributes = ['changeNumber', 'changeType', 'targetDn', 'newRdn', 'newSuperior', targetId, ...(withUids ? ['changes'] : [])];
-  for await (const page of windows(connection, since.number + 1n, attributes)) {
+  for await (const page of windows(connection, since.number + 1n, upTo.number, attributes)) {
     const found: { readonly number: bigint; readonly record: LogRecord }[] = [];
     for (const entry of page) {
       const record = recordOf(entry, connection.host, server, withUids);
@@ -136,19 +138,20 @@ async function* recordsAfter({
 }
 
 /**
- * The records from a number on, some numbers at a time: a server refuses to look through a range of more than 5,000 for an account without
+ * The records from one number to another, some numbers at a time: a server refuses to look through a range of more than 5,000 for an account without
  * limits of its own (nsslapd-rangelookthroughlimit).
  */
 async function* windows(
   connection: DirectoryConnection,
   from: bigint,
+  to: bigint,
   attributes: readonly string[],
   more: readonly Filter[] = [],
 ): AsyncGenerator<readonly Entry[], void> {
-  const last = (await announcedNumbers(connection))?.last ?? 0n;
-  for (let start = from; start <= last; start += numbersAtOnce) {
-    const upTo = new LessThanEqualsFilter({ attribute: 'changeNumber', value: String(start + numbersAtOnce - 1n) });
-    const filter = new AndFilter({ filters: [numberedFrom(start), upTo, ...more] });
+  for (let start = from; start <= to; start += numbersAtOnce) {
+    const end = start + numbersAtOnce - 1n;
+    const numberedTo = new LessThanEqualsFilter({ attribute: 'changeNumber', value: String(end < to ? end : to) });
+    const filter = new AndFilter({ filters: [numberedFrom(start), numberedTo, ...more] });
     const window: Entry[] = [];
     for await (const page of connection.pages({ ...recordSearch(filter), attributes }, Number(numbersAtOnce))) window.push(...page);
     yield window;
@@ -191,7 +194,7 @@ function deletions(connection: DirectoryConnection): () => Promise<ReadonlySet<s
     const pages =
       last === 0n
         ? connection.pages({ ...recordSearch(isDeletion), attributes }, 1_000)
-        : windows(connection, last + 1n, attributes, [isDeletion]);
+        : windows(connection, last + 1n, (await announcedNumbers(connection))?.last ?? 0n, attributes, [isDeletion]);
     for await (const page of pages) {
       for (const record of page) {
         for (const id of values(record, targetId)) ids.add(id.toLowerCase());

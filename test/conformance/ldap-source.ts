@@ -4,7 +4,7 @@ import { csnSetText, parseCsnSet } from '../../connectors/ldap/csn.ts';
 import { ldap } from '../../connectors/ldap/index.ts';
 import { add, hidden, rdn, remove, replace } from '../support/directory-edits.ts';
 import { type DirectoryProxy, startDirectoryProxy } from '../support/directory-proxy.ts';
-import { letReadLog, startDirsrv } from '../support/dirsrv.ts';
+import { startDirsrv, targets } from '../support/dirsrv.ts';
 import { type SlapdServer, startSlapd } from '../support/slapd.ts';
 import { type Ability, type ConformanceHarness, type ConformanceSource, notShown } from './index.ts';
 
@@ -67,7 +67,7 @@ export async function startLdap389(): Promise<LdapHarness> {
     client,
     settings: { marker: 'changeNumber' },
     restore: notShown('389 Directory Server gives an entry that is added again another entryUUID'),
-    letReadLog: (may) => letReadLog(client, may ? server.readerDn : undefined),
+    letReadLog: (may) => server.letRead('cn=changelog', may ? targets.log : undefined),
     expired: (position) => moved(position, -1n),
     ahead: (position) => moved(position, 1_000_000n),
   });

@@ -41,6 +41,11 @@ export interface DirsrvServer extends AsyncDisposable {
   backUp(name: string): Promise<void>;
   /** Puts a copy back in the place of the stopped databases. */
   restore(name: string): Promise<void>;
+  /**
+   * Lets the reader read what an access rule at this DN says (see {@link targets}), or nothing below it. The server heeds a rule a moment
+   * after it has answered, which is waited for.
+   */
+  letRead(dn: string, target: string | undefined): Promise<void>;
   /** A client that has signed in as the root DN, which no limit and no access rule applies to. */
   client(): Promise<Client>;
 }
@@ -103,6 +108,18 @@ export async function startDirsrv(options: DirsrvOptions = {}): Promise<DirsrvSe
     await opened.bind(rootDn, password);
     return opened;
   }
+  async function letRead(dn: string, target: string | undefined): Promise<void> {
+    const root = await client();
+    await root.modify(dn, replace('aci', ...(target === undefined ? [] : [rule(target, readerDn)])));
+    await root.unbind();
+    await until(async () => {
+      const reader = new Client({ url });
+      await reader.bind(readerDn, readerPassword);
+      const found = await reader.search(dn, { scope: 'base', attributes: ['objectClass'], timeLimit: 0 });
+      await reader.unbind();
+      return found.searchEntries.length > 0 === (target !== undefined);
+    }, 'the access rule to be heeded');
+  }
   const copyOf = (name: string): string => join(directory, `copy-${name}`);
 
   try {
@@ -115,7 +132,7 @@ export async function startDirsrv(options: DirsrvOptions = {}): Promise<DirsrvSe
     await start();
     const root = await client();
     await addBaseEntries(root, { suffix, readerDn, readerPassword });
-    if (options.changelog ?? true) await letReadLog(root, readerDn);
+    if (options.changelog ?? true) await letRead('cn=changelog', targets.log);
     await root.unbind();
   } catch (error) {
     await end('SIGKILL');
@@ -144,6 +161,7 @@ export async function startDirsrv(options: DirsrvOptions = {}): Promise<DirsrvSe
       await rm(data, { recursive: true });
       await cp(copyOf(name), data, { recursive: true });
     },
+    letRead,
     client,
     async [Symbol.asyncDispose]() {
       await end('SIGKILL');
@@ -263,7 +281,7 @@ async function addBaseEntries(
   client: Client,
   { suffix, readerDn, readerPassword }: { readonly suffix: string; readonly readerDn: string; readonly readerPassword: string },
 ): Promise<void> {
-  await client.add(suffix, { objectClass: 'domain', dc: 'corp', aci: rule('targetattr != "userPassword || aci"', readerDn) });
+  await client.add(suffix, { objectClass: 'domain', dc: 'corp', aci: rule(targets.entries, readerDn) });
   await client.add(readerDn, {
     objectClass: ['applicationProcess', 'simpleSecurityObject'],
     userPassword: readerPassword,
@@ -271,13 +289,11 @@ async function addBaseEntries(
   });
 }
 
-/** Lets an account read the log, except what was written; `undefined`: none but the root DN. */
-export async function letReadLog(client: Client, dn: string | undefined): Promise<void> {
-  await client.modify('cn=changelog', replace('aci', ...(dn === undefined ? [] : [rule('targetattr != "changes"', dn)])));
-}
+/** What the reader may read: of the entries and of the log. */
+export const targets = { entries: 'targetattr != "userPassword || aci"', log: 'targetattr != "changes"' } as const;
 
 /** An access rule that lets one account read. */
-export function rule(target: string, dn: string): string {
+function rule(target: string, dn: string): string {
   return `(${target})(version 3.0; acl "tidemark"; allow (read, search, compare) userdn="ldap:///${dn}";)`;
 }
 
