@@ -21,7 +21,7 @@ export interface NewObject {
 export async function reserveIds(pool: pg.Pool, count: number): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>({
     name: 'reserve-ids',
-    text: `select nextval(pg_get_serial_sequence('tidemark.object', 'id')) as id from generate_series(1, $1)`,
+    text: `select nextval('tidemark.object_id_seq') as id from generate_series(1, $1)`,
     values: [count],
   });
   return rows.map(({ id }) => id);
