@@ -59,6 +59,8 @@ export interface MachineOptions {
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const taskQueue = 'tidemark';
+/** Limits count over a day, into which all rounds of a scenario fall. */
+const steps = { cleanup: { limits: { count: 1_000_000 } } };
 const silent = { debug: () => undefined, info: () => undefined, warn: (message: string) => console.error(message) };
 
 export async function startBenchMachine(undo: AsyncDisposableStack, source: BenchSource, options: MachineOptions): Promise<BenchMachine> {
@@ -101,7 +103,7 @@ export async function startBenchMachine(undo: AsyncDisposableStack, source: Benc
     processes: () => ({ worker: worker.pid, postgres: postgres.pid, temporal: server.pid }),
     async configure(integrations, identities) {
       const blocks = Object.entries(integrations).map(([name, { source: of = source, schedules = [] }]) => {
-        return [name, { ...of.integration(passwordFile), schedules }] as const;
+        return [name, { ...of.integration(passwordFile), schedules, steps }] as const;
       });
       // JSON is YAML.
       const text = JSON.stringify({ integrations: Object.fromEntries(blocks), identities });
