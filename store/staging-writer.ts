@@ -29,7 +29,7 @@ export interface StagingOptions {
 
 /** Stages what a source gives, page by page, in the order it was read. */
 export interface StagingWriter {
-  /** Stages one page: one transaction, one COPY a table. */
+  /** Stages one page: one transaction, one COPY a table. It may still be on its way when this returns; its failure is told by what follows. */
   write(items: readonly Item[]): Promise<void>;
   writeNews(news: readonly RereadNews[]): Promise<void>;
   /** Stages what is still open (the last object may have had a list that went on) and returns the totals. */
@@ -95,10 +95,21 @@ interface OpenObject {
   waiting: number;
 }
 
-/** An item of the page in hand. */
+/** What one transaction stages. */
+interface Page {
+  readonly rows: Readonly<Record<'items' | 'links' | 'mappings' | 'objects', RowBuffer>>;
+  /** Source ids of the objects that its rows create, with the ids that they are created with. */
+  created: Map<string, string>;
+  items: PendingItem[];
+}
+
+function emptyPage(): Page {
+  return { rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() }, created: new Map(), items: [] };
+}
+
 interface PendingItem {
-  /** Adds its rows to those that wait to be sent; `alone` after PostgreSQL has refused the page: then nothing is created. */
-  readonly add: (alone: boolean) => void;
+  /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. */
+  readonly add: (page: Page, alone: boolean) => void;
   /** What is staged in its place if PostgreSQL refuses it too: its id and the reason. */
   readonly bare: (reason: string) => string;
 }
@@ -124,11 +135,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   let open: OpenObject | undefined;
   let ready: OpenObject[] = [];
   let news: News[] = [];
-  let pending: PendingItem[] = [];
-  const rows = { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() };
-  /** Source ids of the objects that the waiting rows create, with the ids that they are created with. */
-  let created = new Map<string, string>();
   const reserved: string[] = [];
+  /** The page in hand, and the one that is being sent meanwhile. */
+  let page = emptyPage();
+  let onItsWay = emptyPage();
+  let sending: Promise<void> = Promise.resolve();
 
   const rowStart = `${runId}\t${copyText(attempt.token)}\t`;
   const itemRow = (row: Parameters<typeof copyRow>[0]) => rowStart + copyRow(row);
@@ -149,7 +160,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const stageLinks = (object: OpenObject) => {
     for (const { kind, targets } of object.lists) {
       const start = `${rowStart}${object.seq}\t${copyText(kind)}\t`;
-      for (const target of targets) rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
+      for (const target of targets) page.rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
     }
     totals.links += object.waiting;
     object.lists = [];
@@ -197,15 +208,15 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   /** Adds the rows of an object whose content is staged, or that is created. */
-  const addContent = (object: OpenObject, hash: Buffer, isNew: boolean) => {
+  const addContent = ({ rows, created }: Page, object: OpenObject, hash: Buffer, isNew: boolean) => {
     const { seq: row, id, item, kinds } = object;
     const linksHash = kinds.size > 0 ? object.links.digest() : null;
     const linkKinds = kinds.size > 0 ? [...kinds] : null;
     const key = item.key === undefined ? null : storable(item.key);
     const { attributes, json } = storableAttributes(item.attributes);
     const mapped = mapping?.evaluate({ id, key: key ?? '', source: attributes });
-    // Of an object that a page holds twice the second is compared with the first.
-    if (isNew && mapped?.kind === 'mapped' && !created.has(id)) {
+    // Of an object that comes twice the second is compared with the first, which may not be stored yet.
+    if (isNew && mapped?.kind === 'mapped' && !created.has(id) && !onItsWay.created.has(id)) {
       const { stream, mappingVersion } = plan;
       const objectId = reserved.pop() as string;
       created.set(id, objectId);
@@ -231,8 +242,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const hold = (item: PendingItem) => {
     totals.items++;
-    pending.push(item);
-    item.add(false);
+    page.items.push(item);
+    item.add(page, false);
   };
 
   const stageReady = async () => {
@@ -253,15 +264,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       const known = states.get(id);
       if (problem !== undefined) {
         totals.news++;
-        hold({ add: () => rows.items.add(bare(problem)), bare });
+        hold({ add: ({ rows }) => rows.items.add(bare(problem)), bare });
       } else if (known !== undefined && isUnchanged(object, hash, known)) {
         totals.unchanged++;
-        const present = () => rows.items.add(itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null]));
-        hold({ add: present, bare });
+        hold({ add: ({ rows }) => rows.items.add(itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null])), bare });
       } else {
         totals.news++;
         stageLinks(object);
-        hold({ add: (alone) => addContent(object, hash, creates && !alone && known === undefined), bare });
+        hold({ add: (into, alone) => addContent(into, object, hash, creates && !alone && known === undefined), bare });
       }
     }
     ready = [];
@@ -274,6 +284,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
+    // What earlier pages staged of them is known too.
+    if (uncertain.length > 0) await sending;
     const known =
       uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
     const here = new Set(ready.map((object) => object.id));
@@ -282,62 +294,71 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       totals.news++;
       if (kind === 'gone') totals.read++;
       hold({
-        add: () => rows.items.add(itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
+        add: ({ rows }) => rows.items.add(itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
         bare: (refusal) => bareRow(row, id, null, refusal),
       });
     }
     news = [];
   };
 
-  const copyItems = async (client: pg.PoolClient) => {
+  const copyItems = async (client: pg.PoolClient, { rows, created }: Page) => {
     await copyRows(client, 'staged_item', itemColumns, rows.items);
     await copyMappings(client, rows.mappings);
     await createObjects(client, attempt, plan.stream, { rows: rows.objects, ids: [...created.values()] });
   };
 
-  const clearItems = () => {
-    rows.items.clear();
-    rows.mappings.clear();
-    rows.objects.clear();
-    created = new Map();
+  const clearItems = (of: Page) => {
+    of.rows.items.clear();
+    of.rows.mappings.clear();
+    of.rows.objects.clear();
+    of.created = new Map();
   };
 
-  const send = async () => {
-    if (pending.length === 0 && rows.links.isEmpty) return;
+  const send = async (of: Page) => {
+    if (of.items.length === 0 && of.rows.links.isEmpty) return;
     try {
       await fenced(pool, attempt, 'shared', async (client) => {
-        await copyRows(client, 'staged_link', linkColumns, rows.links);
-        await copyItems(client);
+        await copyRows(client, 'staged_link', linkColumns, of.rows.links);
+        await copyItems(client, of);
       });
-      totals.created += created.size;
+      totals.created += of.created.size;
     } catch (error) {
       if (refusalOf(error) === undefined) throw error;
       await fenced(pool, attempt, 'shared', async (client) => {
-        await copyRows(client, 'staged_link', linkColumns, rows.links);
-        for (const item of pending) await copyAlone(client, item);
+        await copyRows(client, 'staged_link', linkColumns, of.rows.links);
+        for (const item of of.items) await copyAlone(client, of, item);
       });
     }
-    clearItems();
-    rows.links.clear();
-    pending = [];
   };
 
   /** One item of a page that PostgreSQL refused as a whole. */
-  const copyAlone = async (client: pg.PoolClient, item: PendingItem) => {
-    clearItems();
-    item.add(true);
+  const copyAlone = async (client: pg.PoolClient, of: Page, item: PendingItem) => {
+    clearItems(of);
+    item.add(of, true);
     await client.query('savepoint item');
     try {
-      await copyItems(client);
+      await copyItems(client, of);
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined) throw error;
       await client.query('rollback to savepoint item');
-      clearItems();
-      rows.items.add(item.bare(refusal));
-      await copyItems(client);
+      clearItems(of);
+      of.rows.items.add(item.bare(refusal));
+      await copyItems(client, of);
     }
     await client.query('release savepoint item');
+  };
+
+  /** Sends the page in hand when the one before it has arrived. The next one can be made meanwhile; what fails is told when that one is sent. */
+  const sendPage = async () => {
+    await sending;
+    [page, onItsWay] = [onItsWay, page];
+    clearItems(page);
+    page.rows.links.clear();
+    page.items = [];
+    sending = send(onItsWay);
+    // Without this a failure meanwhile would count as unhandled.
+    sending.catch(() => undefined);
   };
 
   return {
@@ -350,17 +371,18 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       }
       await stageNews();
       await stageReady();
-      await send();
+      await sendPage();
     },
     async writeNews(found) {
       for (const { kind, id, reason } of found) news.push({ seq: seq++, kind, id, reason: reason ?? null, certain: true });
       await stageNews();
-      await send();
+      await sendPage();
     },
     async finish(read) {
       close();
       await stageReady();
-      await send();
+      await sendPage();
+      await sending;
       return { stream: plan.stream, token: attempt.token, ...totals, ...read, mapped: mapping !== undefined };
     },
   };

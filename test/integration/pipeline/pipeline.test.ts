@@ -142,6 +142,18 @@ describe('a first sync', () => {
     expect(stored.g1?.links).toEqual({ member: ['u1', 'u3', 'u7'] });
   });
 
+  it('creates an object once that a listing gives twice, on one page or on two', async () => {
+    const { id, source } = await integrate('first-twice');
+    fill(source, 7);
+    // Pages of three: u1 comes again on the page of the first one, u3 on the page after it.
+    for (const n of [3, 1]) source.extraItems.push({ kind: 'object', id: `u${n}`, attributes: person(n), links: { manager: [] } });
+    const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(await attemptsOf(id)).toEqual(new Set([1]));
+    expect((await changesOf(run?.id as string)).filter((change) => change.startsWith('created u'))).toHaveLength(7);
+    const stored = await objectsOf(tidemark.store, id);
+    expect(stored.find(({ sourceId }) => sourceId === 'u3')?.links).toEqual({ manager: ['u1'] });
+  });
+
   it('that has to read again creates each object once', async () => {
     const { id, source } = await integrate('first-reads-again');
     fill(source, 7);
