@@ -145,8 +145,8 @@ describe('a first sync', () => {
   it('creates an object once that a listing gives twice, on one page or on two', async () => {
     const { id, source } = await integrate('first-twice');
     fill(source, 7);
-    // Pages of three: u1 comes again on the page of the first one, u3 on the page after it.
-    for (const n of [3, 1]) source.extraItems.push({ kind: 'object', id: `u${n}`, attributes: person(n), links: { manager: [] } });
+    // Pages of three, the last object of each is stored with the next page: u7 comes twice on one page, u1 on two that follow one another.
+    for (const n of [6, 1, 1, 7, 7]) source.extraItems.push({ kind: 'object', id: `u${n}`, attributes: person(n), links: { manager: [] } });
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(await attemptsOf(id)).toEqual(new Set([1]));
     expect((await changesOf(run?.id as string)).filter((change) => change.startsWith('created u'))).toHaveLength(7);
