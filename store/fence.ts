@@ -87,10 +87,8 @@ export async function inTransaction<T>(pool: pg.Pool, name: string, work: (clien
   };
   client.on('error', onError);
   try {
-    await client.query('begin');
     await client.query(
-      `select set_config('application_name', $1, true), set_config('lock_timeout', '5s', true), set_config('enable_nestloop', 'off', true)`,
-      [name.slice(-63)],
+      `begin; select set_config('application_name', ${client.escapeLiteral(name.slice(-63))}, true), set_config('lock_timeout', '5s', true), set_config('enable_nestloop', 'off', true)`,
     );
     const result = await work(client);
     await client.query('commit');

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
 import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
@@ -80,6 +81,9 @@ export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: rea
 
 /** Links of one list that wait to be compared with what is stored before they are staged. */
 const waitingLinks = 20_000;
+
+/** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
+const objectsInTurn = 100;
 
 interface OpenObject {
   readonly seq: number;
@@ -257,7 +261,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       const missing = ready.length - states.size - reserved.length;
       if (missing > 0) reserved.push(...(await reserveIds(pool, missing)));
     }
-    for (const object of ready) {
+    for (const [index, object] of ready.entries()) {
+      if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
       const { seq: row, id, problem, item } = object;
       const hash = sourceHash(item, volatile);
       const bare = (reason: string) => bareRow(row, id, hash, reason);
