@@ -3,6 +3,7 @@ import { TidemarkFailure } from '../model/failure.ts';
 import type { Marker } from '../model/marker.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
 import type { StepAttempt } from '../store/fence.ts';
+import { isStored } from '../store/sql/count-active.ts';
 import { beginStaging } from '../store/sql/staging.ts';
 import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
@@ -46,6 +47,7 @@ export function query(deps: Dependencies) {
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
         ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
         creates: plan.creates,
+        nothingStored: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
       });
       const { stored, next, mode } = streamPlan;
       if (next === null || plan.server === null) throw new Error(`stream ${stream} is not to be read`);

@@ -26,6 +26,11 @@ export interface StagingOptions {
   readonly mapping?: Mapping;
   /** Creates what is mapped and not stored yet, in the transaction that stages it: only links are left to the steps that follow. */
   readonly creates?: boolean;
+  /**
+   * Nothing of the stream is stored, so states are not asked for. Should a listing give an object again, later than on the next page, then
+   * creating it fails, and the next attempt finds it stored.
+   */
+  readonly nothingStored?: boolean;
 }
 
 /** Stages what a source gives, page by page, in the order it was read. */
@@ -82,6 +87,9 @@ export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: rea
 /** Links of one list that wait to be compared with what is stored before they are staged. */
 const waitingLinks = 20_000;
 
+/** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
+const mostReserved = 10_000;
+
 /** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
 const objectsInTurn = 100;
 
@@ -132,7 +140,7 @@ interface News {
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
-  const { pool, attempt, plan, volatile, mapping, creates = false } = options;
+  const { pool, attempt, plan, volatile, mapping, creates = false, nothingStored = false } = options;
   const { runId, integration } = attempt.claim;
   const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0, created: 0 };
   let seq = options.firstSeq;
@@ -251,15 +259,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   const stageReady = async () => {
-    const states = await knownStates(
-      pool,
-      integration,
-      plan.stream,
-      ready.map((object) => object.id),
-    );
+    const ids = ready.map((object) => object.id);
+    const states = nothingStored ? new Map<string, KnownState>() : await knownStates(pool, integration, plan.stream, ids);
     if (creates) {
       const missing = ready.length - states.size - reserved.length;
-      if (missing > 0) reserved.push(...(await reserveIds(pool, missing)));
+      if (missing > 0) reserved.push(...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))));
     }
     for (const [index, object] of ready.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();

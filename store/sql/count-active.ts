@@ -18,8 +18,11 @@ export async function countActive(
   return Number(rows[0]?.objects ?? 0);
 }
 
-/** Whether anything of an integration is stored, deleted or not. */
-export async function isStored(pool: pg.Pool, integration: string): Promise<boolean> {
-  const { rowCount } = await pool.query(`select from tidemark.object where integration_id = $1 order by source_id limit 1`, [integration]);
+/** Whether anything of an integration, or of one of its streams, is stored, deleted or not. */
+export async function isStored(pool: pg.Pool, integration: string, stream?: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `select from tidemark.object where integration_id = $1 and ($2::text is null or stream = $2) order by source_id limit 1`,
+    [integration, stream ?? null],
+  );
   return rowCount !== 0;
 }
