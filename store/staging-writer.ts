@@ -147,7 +147,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   let open: OpenObject | undefined;
   let ready: OpenObject[] = [];
   let news: News[] = [];
-  const reserved: string[] = [];
+  /** Ids to create objects with, in the order of reading; the last one first. */
+  let reserved: string[] = [];
   /** The page in hand, and the one that is being sent meanwhile. */
   let page = emptyPage();
   let onItsWay = emptyPage();
@@ -263,7 +264,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     const states = nothingStored ? new Map<string, KnownState>() : await knownStates(pool, integration, plan.stream, ids);
     if (creates) {
       const missing = ready.length - states.size - reserved.length;
-      if (missing > 0) reserved.push(...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))));
+      if (missing > 0) reserved = [...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))), ...reserved];
     }
     for (const [index, object] of ready.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();

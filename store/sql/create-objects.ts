@@ -17,14 +17,14 @@ export interface NewObject {
   readonly mappingVersion: string;
 }
 
-/** Ids for so many objects, which nothing else will ever have. */
+/** Ids for so many objects, which nothing else will ever have, in descending order. */
 export async function reserveIds(pool: pg.Pool, count: number): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>({
     name: 'reserve-ids',
     text: `select nextval('tidemark.object_id_seq') as id from generate_series(1, $1)`,
     values: [count],
   });
-  return rows.map(({ id }) => id);
+  return rows.map(({ id }) => id).reverse();
 }
 
 /** The row of a new object. */

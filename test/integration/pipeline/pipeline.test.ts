@@ -142,16 +142,26 @@ describe('a first sync', () => {
     expect(stored.g1?.links).toEqual({ member: ['u1', 'u3', 'u7'] });
   });
 
-  it('creates an object once that a listing gives twice, on one page or on two', async () => {
+  it('creates an object once that a listing gives again at once, or much later', async () => {
     const { id, source } = await integrate('first-twice');
     fill(source, 7);
-    // Pages of three, the last object of each is stored with the next page: u7 comes twice on one page, u1 on two that follow one another.
-    for (const n of [6, 1, 1, 7, 7]) source.extraItems.push({ kind: 'object', id: `u${n}`, attributes: person(n), links: { manager: [] } });
+    const extra = (name: string) => ({ kind: 'object', id: name, attributes: { uid: name }, links: { manager: [] } }) as const;
+    // Pages of three, the last object of each is stored with the next page: c comes twice on one page, b on two that follow one another.
+    source.extraItems.push(...['a', 'b', 'b', 'c', 'c'].map(extra));
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
+    expect(run?.streams.users).toMatchObject({ created: 10 });
     expect(await attemptsOf(id)).toEqual(new Set([1]));
-    expect((await changesOf(run?.id as string)).filter((change) => change.startsWith('created u'))).toHaveLength(7);
-    const stored = await objectsOf(tidemark.store, id);
-    expect(stored.find(({ sourceId }) => sourceId === 'u3')?.links).toEqual({ manager: ['u1'] });
+    const later = await integrate('first-again-later');
+    fill(later.source, 7);
+    later.source.extraItems.push(extra('u7'));
+    const { run: second } = await tidemark.sync({ integration: later.id, mode: 'complete' });
+    expect(second?.streams.users).toMatchObject({ created: 7 });
+    expect((await changesOf(second?.id as string)).filter((change) => change.startsWith('created u'))).toHaveLength(7);
+    const stored = await objectsOf(tidemark.store, later.id);
+    expect(stored.find(({ sourceId }) => sourceId === 'u7')).toMatchObject({
+      attributes: { displayName: 'User 7' },
+      links: { manager: ['u1'] },
+    });
   });
 
   it('that has to read again creates each object once', async () => {
