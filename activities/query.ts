@@ -46,8 +46,7 @@ export function query(deps: Dependencies) {
         firstSeq: firstSeqOf(streamPlan, 'read'),
         volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
         ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
-        creates: plan.creates,
-        nothingStored: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
+        creates: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
       });
       const { stored, next, mode } = streamPlan;
       if (next === null || plan.server === null) throw new Error(`stream ${stream} is not to be read`);

@@ -16,7 +16,6 @@ import {
   type Person,
   rosterOf,
   summaryOfPeople,
-  unlimited,
 } from './people.ts';
 import type { Reading } from './source.ts';
 
@@ -50,7 +49,6 @@ export async function startCsvSource(undo: AsyncDisposableStack, users: number):
     integration: () => ({
       connector: 'flat-file',
       settings: { folder },
-      steps: unlimited,
       streams: {
         users: {
           files: ['people.csv'],

@@ -60,7 +60,7 @@ export interface MachineOptions {
 const root = fileURLToPath(new URL('..', import.meta.url));
 const taskQueue = 'tidemark';
 /** Limits count over a day, into which all rounds of a scenario fall. */
-const steps = { cleanup: { limits: { count: 1_000_000 } } };
+const steps = { cleanup: { limits: { count: 1_000_000, percent: 100 } } };
 const silent = { debug: () => undefined, info: () => undefined, warn: (message: string) => console.error(message) };
 
 export async function startBenchMachine(undo: AsyncDisposableStack, source: BenchSource, options: MachineOptions): Promise<BenchMachine> {

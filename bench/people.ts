@@ -59,9 +59,6 @@ const compared: Readonly<Record<string, Column>> = {
 
 export const comparedAttributes = Object.keys(compared);
 
-/** Steps of an integration whose bench removes more people than anybody would within a day. */
-export const unlimited = { cleanup: { limits: { count: 1_000_000, percent: 100 } } };
-
 export function cellOf(person: Person, column: Column): string {
   return person[columns.indexOf(column)] ?? '';
 }

@@ -18,7 +18,6 @@ import {
   type Person,
   rosterOf,
   summaryOfPeople,
-  unlimited,
 } from './people.ts';
 
 const [key, ...others] = columns;
@@ -75,7 +74,6 @@ export async function startTableSource(undo: AsyncDisposableStack, users: number
         password: { file: passwordFile },
         allowPlaintext: true,
       },
-      steps: unlimited,
       streams: {
         users: {
           table: 'person',

@@ -24,13 +24,11 @@ export interface StagingOptions {
   readonly volatile: ReadonlySet<string>;
   /** Maps what differs while it is in hand; without it that is left to transform. */
   readonly mapping?: Mapping;
-  /** Creates what is mapped and not stored yet, in the transaction that stages it: only links are left to the steps that follow. */
-  readonly creates?: boolean;
   /**
-   * Nothing of the stream is stored, so states are not asked for. Should a listing give an object again, later than on the next page, then
-   * creating it fails, and the next attempt finds it stored.
+   * Nothing of the stream is stored: what is mapped is created in the transaction that stages it, and only links are left to the steps that
+   * follow. Should a listing give an object again, later than on the next page, then creating it fails, and the next attempt finds it stored.
    */
-  readonly nothingStored?: boolean;
+  readonly creates?: boolean;
 }
 
 /** Stages what a source gives, page by page, in the order it was read. */
@@ -119,6 +117,7 @@ function emptyPage(): Page {
   return { rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() }, created: new Map(), items: [] };
 }
 
+/** An item of a page. */
 interface PendingItem {
   /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. */
   readonly add: (page: Page, alone: boolean) => void;
@@ -140,7 +139,7 @@ interface News {
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
-  const { pool, attempt, plan, volatile, mapping, creates = false, nothingStored = false } = options;
+  const { pool, attempt, plan, volatile, mapping, creates = false } = options;
   const { runId, integration } = attempt.claim;
   const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0, created: 0 };
   let seq = options.firstSeq;
@@ -261,9 +260,9 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const stageReady = async () => {
     const ids = ready.map((object) => object.id);
-    const states = nothingStored ? new Map<string, KnownState>() : await knownStates(pool, integration, plan.stream, ids);
+    const states = creates ? new Map<string, KnownState>() : await knownStates(pool, integration, plan.stream, ids);
     if (creates) {
-      const missing = ready.length - states.size - reserved.length;
+      const missing = ready.length - reserved.length;
       if (missing > 0) reserved = [...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))), ...reserved];
     }
     for (const [index, object] of ready.entries()) {
@@ -281,7 +280,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       } else {
         totals.news++;
         stageLinks(object);
-        hold({ add: (into, alone) => addContent(into, object, hash, creates && !alone && known === undefined), bare });
+        hold({ add: (into, alone) => addContent(into, object, hash, creates && !alone), bare });
       }
     }
     ready = [];

@@ -17,6 +17,16 @@ const awaiting = (integration: string) => `
     select s.stream, s.source_id from tidemark.object s
      where s.id = u.from_id and s.deleted_at is null and s.deactivated_at is null offset 0) f`;
 
+/** Notes those of the objects in `came` (id, source_id) that stored links have been waiting for. */
+export const noteArrivals = (integration: string) => `
+  insert into tidemark.arrival (object_id, integration_id)
+  select c.id, ${integration}
+    from came c
+   where c.source_id in (
+     select s.target from tidemark.unresolved_link s
+      where s.integration_id = ${integration} and s.target = any(array(select w.source_id from came w)) offset 0)
+  on conflict do nothing`;
+
 /** Whether an earlier run has left links of objects of these streams to an arrival unsettled. */
 export async function arrivalsPending(pool: pg.Pool, integration: string, streams: readonly string[]): Promise<boolean> {
   const { rows } = await pool.query<{ pending: boolean }>(

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { copyRow, copyRows, type RowBuffer } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
+import { noteArrivals } from './arrivals.ts';
 
 /** An object that is stored for the first time; texts and JSON that PostgreSQL can store, unless it refuses the whole. */
 export interface NewObject {
@@ -52,13 +53,7 @@ export async function createObjects(
     text: `with came as materialized (
              select o.id, o.source_id, o.key, o.attributes from tidemark.object o where o.id = any($4)
            ), arrived as (
-             insert into tidemark.arrival (object_id, integration_id)
-             select c.id, $2
-               from came c
-              where c.source_id in (
-                select s.target from tidemark.unresolved_link s
-                 where s.integration_id = $2 and s.target = any(array(select w.source_id from came w)) offset 0)
-             on conflict do nothing
+             ${noteArrivals('$2')}
            ), counted as (
              insert into tidemark.run_count (run_id, stream, kind, changes) select $1::bigint, $3, 'created', count(*) from came
            )

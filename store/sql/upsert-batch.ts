@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { RunPlan, Staged } from '../../model/run.ts';
+import { noteArrivals } from './arrivals.ts';
 import { mappingTokens, stagedTokens } from './staging.ts';
 
 /** Which rows of a run's staging a bulk statement reads: those of the attempts that were returned. */
@@ -112,13 +113,7 @@ export async function upsertBatch(client: pg.ClientBase, rows: StagedRows, after
        select u.id, u.source_id from updated u join prior p on p.id = u.id
         where p.deleted_at is not null or p.deactivated_at is not null
      ), arrived as (
-       insert into tidemark.arrival (object_id, integration_id)
-       select c.id, $7
-         from came c
-        where c.source_id in (
-          select s.target from tidemark.unresolved_link s
-           where s.integration_id = $7 and s.target = any(array(select w.source_id from came w)) offset 0)
-       on conflict do nothing
+       ${noteArrivals('$7')}
      ), rewritten as materialized (
        select u.id, u.stream, p.deleted_at is not null or p.deactivated_at is not null as restored, u.key, u.attributes,
               p.key as key_before, p.attributes as attributes_before
