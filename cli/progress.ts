@@ -37,21 +37,30 @@ export interface FollowedSync {
 
 const everyMs = 500;
 
-/** Reports a sync's state until told to stop. Questions that fail are asked again: this only watches. */
+/**
+ * Reports a sync's state until told to stop, and never goes back behind what it has told. Questions that fail are asked again: this only
+ * watches.
+ */
 export async function followProgress(sync: FollowedSync): Promise<void> {
+  let last: SyncState | undefined;
   while (!sync.signal.aborted) {
-    const state = await stateOf(sync).catch(() => undefined);
+    const state = await stateOf(sync, last).catch(() => undefined);
     if (sync.signal.aborted) return;
-    if (state) sync.report(state);
+    if (state) {
+      sync.report(state);
+      last = state;
+    }
     await delay(everyMs, undefined, { signal: sync.signal }).catch(() => undefined);
   }
 }
 
-async function stateOf({ temporal, launcherId }: FollowedSync): Promise<SyncState> {
+/** Undefined once the run has ended: all that is left is the launcher's end. */
+async function stateOf({ temporal, launcherId }: FollowedSync, last: SyncState | undefined): Promise<SyncState | undefined> {
   const idle = { run: null, mode: null, step: null, activities: [], steps: {} };
   const launcher = await temporal.workflow.getHandle(launcherId).describe();
   const child = launcher.raw.pendingChildren?.[0];
   if (!child) {
+    if (last?.phase === 'running') return undefined;
     // The start itself and the first task are two or three events; a launcher that has got further waits for another run.
     const pending = launcher.raw.pendingActivities ?? [];
     if (pending.some((activity) => activity.activityType?.name === 'awaitClose')) return { ...idle, phase: 'waiting' };
@@ -74,12 +83,7 @@ async function stateOf({ temporal, launcherId }: FollowedSync): Promise<SyncStat
       },
     ];
   });
-  return {
-    phase: 'running',
-    run: progress?.run ?? null,
-    mode: progress?.mode ?? null,
-    step: progress?.step ?? null,
-    activities,
-    steps: progress?.steps ?? {},
-  };
+  // A run that is just closing, or whose worker is away, answers no queries.
+  const { run: number, mode, step, steps } = progress ?? last ?? idle;
+  return { phase: 'running', run: number, mode, step, activities, steps };
 }

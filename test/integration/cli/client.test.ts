@@ -103,6 +103,8 @@ describe('the program API', () => {
     expect(outcome).toBe('cancelled');
     expect(run).toMatchObject({ outcome: 'cancelled', integration: id });
     expect(states.at(-1)).toMatchObject({ run: run?.id, mode: 'complete' });
+    const told = states.slice(states.findIndex((state) => state.run !== null));
+    expect(new Set(told.map((state) => `${state.phase} ${state.run} ${state.mode}`)).size).toBe(1);
     expect(await client.markers(id)).toEqual({});
   });
 
