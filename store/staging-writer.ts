@@ -26,7 +26,8 @@ export interface StagingOptions {
   readonly mapping?: Mapping;
   /**
    * Nothing of the stream is stored: what is mapped is created in the transaction that stages it, and only links are left to the steps that
-   * follow. Should a listing give an object again, later than on the next page, then creating it fails, and the next attempt finds it stored.
+   * follow. Should a listing give an object again when the page that created it has arrived, then creating it fails, and the next attempt
+   * finds it stored.
    */
   readonly creates?: boolean;
 }
@@ -88,6 +89,9 @@ const waitingLinks = 20_000;
 /** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
 const mostReserved = 10_000;
 
+/** Pages sent side by side: what one waits for, the disk or the processor, the other need not. */
+const pagesAtOnce = 2;
+
 /** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
 const objectsInTurn = 100;
 
@@ -148,10 +152,9 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   let news: News[] = [];
   /** Ids to create objects with, in the order of reading; the last one first. */
   let reserved: string[] = [];
-  /** The page in hand, and the one that is being sent meanwhile. */
+  /** The page in hand, and those that are being sent meanwhile, the oldest first. */
   let page = emptyPage();
-  let onItsWay = emptyPage();
-  let sending: Promise<void> = Promise.resolve();
+  const onTheirWay: { readonly page: Page; readonly sent: Promise<void> }[] = [];
 
   const rowStart = `${runId}\t${copyText(attempt.token)}\t`;
   const itemRow = (row: Parameters<typeof copyRow>[0]) => rowStart + copyRow(row);
@@ -228,7 +231,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     const { attributes, json } = storableAttributes(item.attributes);
     const mapped = mapping?.evaluate({ id, key: key ?? '', source: attributes });
     // Of an object that comes twice the second is compared with the first, which may not be stored yet.
-    if (isNew && mapped?.kind === 'mapped' && !created.has(id) && !onItsWay.created.has(id)) {
+    if (isNew && mapped?.kind === 'mapped' && !created.has(id) && !onTheirWay.some((sent) => sent.page.created.has(id))) {
       const { stream, mappingVersion } = plan;
       const objectId = reserved.pop() as string;
       created.set(id, objectId);
@@ -294,7 +297,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
     // What earlier pages staged of them is known too.
-    if (uncertain.length > 0) await sending;
+    if (uncertain.length > 0) while (onTheirWay.length > 0) await oldestSent();
     const known =
       uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
     const here = new Set(ready.map((object) => object.id));
@@ -358,16 +361,30 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     await client.query('release savepoint item');
   };
 
-  /** Sends the page in hand when the one before it has arrived. The next one can be made meanwhile; what fails is told when that one is sent. */
+  /** Waits until the oldest page on its way has arrived, and returns it to be filled again. After a failure nothing is on its way. */
+  const oldestSent = async (): Promise<Page> => {
+    const oldest = onTheirWay.shift();
+    if (oldest === undefined) return emptyPage();
+    try {
+      await oldest.sent;
+    } catch (error) {
+      await Promise.allSettled(onTheirWay.splice(0).map(({ sent }) => sent));
+      throw error;
+    }
+    clearItems(oldest.page);
+    oldest.page.rows.links.clear();
+    oldest.page.items = [];
+    return oldest.page;
+  };
+
+  /** Sends the page in hand as soon as few enough are on their way. The next one can be made meanwhile; what fails is told later. */
   const sendPage = async () => {
-    await sending;
-    [page, onItsWay] = [onItsWay, page];
-    clearItems(page);
-    page.rows.links.clear();
-    page.items = [];
-    sending = send(onItsWay);
+    const next = onTheirWay.length < pagesAtOnce ? emptyPage() : await oldestSent();
+    const sent = send(page);
     // Without this a failure meanwhile would count as unhandled.
-    sending.catch(() => undefined);
+    sent.catch(() => undefined);
+    onTheirWay.push({ page, sent });
+    page = next;
   };
 
   return {
@@ -391,7 +408,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       close();
       await stageReady();
       await sendPage();
-      await sending;
+      while (onTheirWay.length > 0) await oldestSent();
       return { stream: plan.stream, token: attempt.token, ...totals, ...read, mapped: mapping !== undefined };
     },
   };

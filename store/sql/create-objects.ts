@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { copyRow, copyRows, type RowBuffer } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
-import { noteArrivals } from './arrivals.ts';
 
 /** An object that is stored for the first time; texts and JSON that PostgreSQL can store, unless it refuses the whole. */
 export interface NewObject {
@@ -37,8 +36,8 @@ export function objectRow({ claim }: StepAttempt, object: NewObject): string {
 const columns = ['id', 'integration_id', 'stream', 'source_id', 'key', 'attributes', 'source', 'source_hash', 'mapping_version'];
 
 /**
- * Creates objects of one stream, from rows made by `objectRow`, with their change rows, and notes those that stored links have been waiting for.
- * Fails if one is stored already.
+ * Creates objects of one stream, from rows made by `objectRow`, with their change rows. No stored link can have been waiting for them: links of
+ * an integration come from its stored objects, and where there are any nothing is created here. Fails if one is stored already.
  */
 export async function createObjects(
   client: pg.PoolClient,
@@ -51,14 +50,12 @@ export async function createObjects(
   await client.query({
     name: 'objects-created',
     text: `with came as materialized (
-             select o.id, o.source_id, o.key, o.attributes from tidemark.object o where o.id = any($4)
-           ), arrived as (
-             ${noteArrivals('$2')}
+             select o.id, o.key, o.attributes from tidemark.object o where o.id = any($3)
            ), counted as (
-             insert into tidemark.run_count (run_id, stream, kind, changes) select $1::bigint, $3, 'created', count(*) from came
+             insert into tidemark.run_count (run_id, stream, kind, changes) select $1::bigint, $2, 'created', count(*) from came
            )
            insert into tidemark.change (run_id, object_id, kind, after)
            select $1, c.id, 'created', jsonb_build_object('key', c.key, 'attributes', c.attributes) from came c`,
-    values: [claim.runId, claim.integration, stream, ids],
+    values: [claim.runId, stream, ids],
   });
 }
