@@ -6,7 +6,7 @@ import { beginStaging } from '../store/sql/staging.ts';
 import { type RereadNews, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
-import { checkSource, connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { checkSource, connectorOf, inIntegration, openSource, hashingOf } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 /** Objects asked for at once. */
@@ -36,7 +36,7 @@ export function readHeld(deps: Dependencies) {
         attempt,
         plan: stream,
         firstSeq: firstSeqOf(stream, 'read'),
-        volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream.stream),
+        ...hashingOf(connectorOf(deps, integration, config), integration, config, stream.stream),
       });
       for (let start = 0; start < ids.length; start += batchSize) {
         signal.throwIfAborted();

@@ -1,6 +1,6 @@
 import type { Connector, ReadEnd, Session } from '../../../connectors/connector.ts';
 import { isTidemarkFailure, TidemarkFailure } from '../../../model/failure.ts';
-import type { Found, Item } from '../../../model/item.ts';
+import { type Found, type Item, objectOf } from '../../../model/item.ts';
 
 /** A connector that does one thing wrong. */
 export interface Defect {
@@ -75,7 +75,7 @@ function everywhere(session: Session, change: (item: ObjectItem) => ObjectItem):
     async readByIds(...asked) {
       const answers = await session.readByIds(...asked);
       return new Map(
-        [...answers].map(([id, found]): [string, Found] => [id, found.kind === 'found' ? { ...found, item: change(found.item) } : found]),
+        [...answers].map(([id, found]): [string, Found] => [id, found.kind === 'found' ? { ...found, item: change(objectOf(found.item)) } : found]),
       );
     },
   };
