@@ -96,6 +96,9 @@ const waitingLinks = 20_000;
 /** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
 const mostReserved = 10_000;
 
+/** Records asked about at once: a question costs as much as the answer to some hundred of them. */
+const askedAtOnce = 5_000;
+
 /** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
 const objectsInTurn = 100;
 
@@ -400,6 +403,10 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     await client.query('release savepoint item');
   };
 
+  /** Whether a page should wait for more: what it holds are questions that take little memory. */
+  const isLight = ({ asked, items, rows }: Page) =>
+    asked.length < askedAtOnce && items.length === 0 && rows.links.isEmpty && asked.every(({ object }) => object.item.kind === 'record');
+
   /** Sends the page in hand when the one before it has arrived. The next one can be made meanwhile; what fails is told when that one is sent. */
   const sendPage = async () => {
     await sending;
@@ -423,7 +430,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       }
       await stageNews();
       await stageReady();
-      await sendPage();
+      if (!isLight(page)) await sendPage();
     },
     async writeNews(found) {
       for (const { kind, id, reason } of found) news.push({ seq: seq++, kind, id, reason: reason ?? null, certain: true });
