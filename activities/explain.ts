@@ -61,7 +61,10 @@ async function answer(deps: Dependencies, request: ExplainRequest, { signal, wai
   }
 }
 
-function allLinks(whole: ItemLinks = {}, slices: Extract<Found, { kind: 'found' }>['more'] = []): Readonly<Record<string, readonly string[]>> {
+function allLinks(
+  whole: ItemLinks = {},
+  slices: Extract<Found, { kind: 'found' }>['more'] = [],
+): Readonly<Record<string, readonly string[]>> {
   const links: Record<string, string[]> = Object.fromEntries(Object.entries(whole).map(([kind, targets]) => [kind, [...targets]]));
   for (const { link, targets } of slices) links[link] = (links[link] ?? []).concat(targets);
   return links;

@@ -12,7 +12,7 @@ import { type RereadNews, type StagingWriter, stagingWriter } from '../store/sta
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
-import { connectorOf, inIntegration, openSource, hashingOf } from './source.ts';
+import { connectorOf, hashingOf, inIntegration, openSource } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 export interface RereadRequest {
@@ -69,7 +69,7 @@ export function reread(deps: Dependencies) {
           firstSeq: firstSeqOf(streamPlan, 'reread'),
           ...hashingOf(connectorOf(deps, integration, config), integration, config, candidates.stream),
         });
-        await rereadStream({
+        const read = await rereadStream({
           deps,
           session,
           plan,
@@ -80,7 +80,6 @@ export function reread(deps: Dependencies) {
         }).catch((error: unknown) => {
           throw inIntegration(error, integration, candidates.stream);
         });
-        const read = await writer.finish({ sealed: false, compared: false });
         // Links of a referrer may be resolved now although its list is unchanged.
         results.push({ ...read, news: read.news + candidates.referrers.length });
       }
@@ -99,7 +98,7 @@ interface StreamReread {
   readonly progress: (objects: number) => void;
 }
 
-async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<void> {
+async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<Staged> {
   const { stream, absent, unmatched, referrers, retries } = candidates;
   const doubtful = new Set(unmatched);
   const gone = new Set<string>();
@@ -137,4 +136,5 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
     await writer.writeNews(news);
     progress(start + batch.length);
   }
+  return writer.finish({ sealed: false, compared: false });
 }

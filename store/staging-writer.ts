@@ -135,7 +135,12 @@ interface Page {
 }
 
 function emptyPage(): Page {
-  return { rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() }, created: new Map(), items: [], asked: [] };
+  return {
+    rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() },
+    created: new Map(),
+    items: [],
+    asked: [],
+  };
 }
 
 /** An item of a page. */

@@ -51,7 +51,12 @@ export async function* rowsOf(reader: FileReader, name: string, columns: readonl
   return { size, sha256, lines, rows: count };
 }
 
-function parsed(text: AsyncIterable<string>, { settings }: FileReader, file: string, columns: readonly string[]): AsyncIterable<readonly Row[]> {
+function parsed(
+  text: AsyncIterable<string>,
+  { settings }: FileReader,
+  file: string,
+  columns: readonly string[],
+): AsyncIterable<readonly Row[]> {
   const wanted = { file, columns };
   const format = requireFormat(settings, file);
   switch (format) {

@@ -47,11 +47,7 @@ export function objectReader(settings: FlatFileStreamSettings, requested: readon
   function single(cell: Cell, column: string, at: FilePlace): string | undefined {
     const value = valueOf(cell);
     if (typeof value !== 'object') return value === undefined ? undefined : String(value);
-    throw fileFailure(
-      at,
-      `${column} has several values, but must have one`,
-      'Name another column, or have it written with one value.',
-    );
+    throw fileFailure(at, `${column} has several values, but must have one`, 'Name another column, or have it written with one value.');
   }
   function idIn(cell: Cell, at: FilePlace): string | undefined {
     const value = single(cell, key, at);

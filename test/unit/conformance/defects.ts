@@ -75,7 +75,10 @@ function everywhere(session: Session, change: (item: ObjectItem) => ObjectItem):
     async readByIds(...asked) {
       const answers = await session.readByIds(...asked);
       return new Map(
-        [...answers].map(([id, found]): [string, Found] => [id, found.kind === 'found' ? { ...found, item: change(objectOf(found.item)) } : found]),
+        [...answers].map(([id, found]): [string, Found] => [
+          id,
+          found.kind === 'found' ? { ...found, item: change(objectOf(found.item)) } : found,
+        ]),
       );
     },
   };
