@@ -42,10 +42,10 @@ export function objectReader(settings: FlatFileStreamSettings, requested: readon
   const place = new Map(columns.map((column, index) => [column, index]));
   const placeOf = (column: string): number => place.get(column) as number;
   const keyPlace = placeOf(key);
-  const valueOf = (cell: Cell): Cell => (typeof cell === 'string' && noValue.has(cell) ? undefined : cell);
+  const givenIn = (cell: Cell): Cell => (typeof cell === 'string' && noValue.has(cell) ? undefined : cell);
 
   function single(cell: Cell, column: string, at: FilePlace): string | undefined {
-    const value = valueOf(cell);
+    const value = givenIn(cell);
     if (typeof value !== 'object') return value === undefined ? undefined : String(value);
     throw fileFailure(at, `${column} has several values, but must have one`, 'Name another column, or have it written with one value.');
   }
@@ -60,10 +60,10 @@ export function objectReader(settings: FlatFileStreamSettings, requested: readon
     throw fileFailure(at, `the row has no ${key}`, 'Nothing of the file was applied. Have every row written with its key.');
   }
   function targetsOf(cell: Cell, { separator, idPrefix: prefix }: (typeof links)[number][1]): readonly string[] {
-    return [...new Set(listOf(valueOf(cell), separator).map((one) => `${prefix}${one}`))];
+    return [...new Set(listOf(givenIn(cell), separator).map((one) => `${prefix}${one}`))];
   }
   function attributeOf(cell: Cell, column: string, at: FilePlace): SourceValue | undefined {
-    const value = valueOf(cell);
+    const value = givenIn(cell);
     if (value === undefined) return undefined;
     const type = types[column];
     if (type === undefined) return value;
