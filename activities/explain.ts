@@ -1,7 +1,7 @@
 import { mappingVersion } from '../model/config/basis.ts';
 import { explainFacts, type SourceAnswer, traceMapping } from '../model/explanation.ts';
 import { isTidemarkFailure, TidemarkFailure, tellFailure } from '../model/failure.ts';
-import type { Found } from '../model/item.ts';
+import { type Found, type ItemLinks, objectOf } from '../model/item.ts';
 import { Integration } from '../store/entities/integration.ts';
 import { answerExplanation, type ExplainAnswer, type ExplainRequest, readExplainRequest } from '../store/explain-requests.ts';
 import { findByKey, readStoredFacts } from '../store/sql/explain-object.ts';
@@ -52,7 +52,8 @@ async function answer(deps: Dependencies, request: ExplainRequest, { signal, wai
       await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting });
       const found = (await session.readByIds(stream, [sourceId])).get(sourceId) ?? { kind: 'unknown', reason: 'it did not mention it.' };
       if (found.kind !== 'found') return { source: found, links: null };
-      return { source: { kind: 'found', key: found.item.key ?? null, attributes: found.item.attributes }, links: linksOf(found) };
+      const { key = null, attributes, links } = objectOf(found.item);
+      return { source: { kind: 'found', key, attributes }, links: allLinks(links, found.more) };
     } catch (error) {
       if (!isTidemarkFailure(error)) throw error;
       return { source: { kind: 'unreachable', reason: tellFailure(error) }, links: null };
@@ -60,10 +61,11 @@ async function answer(deps: Dependencies, request: ExplainRequest, { signal, wai
   }
 }
 
-function linksOf({ item, more = [] }: Extract<Found, { kind: 'found' }>): Readonly<Record<string, readonly string[]>> {
-  const links: Record<string, string[]> = Object.fromEntries(
-    Object.entries(item.links ?? {}).map(([kind, targets]) => [kind, [...targets]]),
-  );
-  for (const { link, targets } of more) links[link] = (links[link] ?? []).concat(targets);
+function allLinks(
+  whole: ItemLinks = {},
+  slices: Extract<Found, { kind: 'found' }>['more'] = [],
+): Readonly<Record<string, readonly string[]>> {
+  const links: Record<string, string[]> = Object.fromEntries(Object.entries(whole).map(([kind, targets]) => [kind, [...targets]]));
+  for (const { link, targets } of slices) links[link] = (links[link] ?? []).concat(targets);
   return links;
 }

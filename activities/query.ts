@@ -8,7 +8,7 @@ import { beginStaging } from '../store/sql/staging.ts';
 import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
-import { connectorOf, inIntegration, mappingOf, openSource, streamOf, volatileAttributes } from './source.ts';
+import { connectorOf, hashingOf, inIntegration, mappingOf, openSource, streamOf } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 const streamSeqRange = 2 ** 40;
@@ -44,7 +44,7 @@ export function query(deps: Dependencies) {
         attempt,
         plan: streamPlan,
         firstSeq: firstSeqOf(streamPlan, 'read'),
-        volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream),
+        ...hashingOf(connectorOf(deps, integration, config), integration, config, stream),
         ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
         creates: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
       });
@@ -52,18 +52,22 @@ export function query(deps: Dependencies) {
       if (next === null || plan.server === null) throw new Error(`stream ${stream} is not to be read`);
       await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting, server: plan.server });
       const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
+      // What a record says, and whether it says anything, shows when it is staged.
+      const named = (error: unknown) => {
+        throw inIntegration(error, integration, stream);
+      };
       let objects = 0;
       const end = await eachAhead(pages, async (items) => {
         await writer.write(items);
-        objects += items.filter((item) => item.kind === 'object').length;
+        objects += items.filter(({ kind }) => kind === 'object' || kind === 'record').length;
         progress(stream, objects);
-      }).catch((error: unknown) => {
-        throw inIntegration(error, integration, stream);
-      });
+      }).catch(named);
       if (mode === 'complete' || end.covers === 'listing') requireSeal(end, { plan, stream, objects });
       const compared =
         streamPlan.compared && stored !== null && (await compare({ deps, attempt, session, stream, since: stored.marker, signal }));
-      return writer.finish({ sealed: end.covers === 'listing', compared });
+      return writer
+        .finish({ sealed: end.covers === 'listing', exact: end.covers === 'listing' && end.exact === true, compared })
+        .catch(named);
     });
   };
 }

@@ -6,7 +6,7 @@ import { beginStaging } from '../store/sql/staging.ts';
 import { type RereadNews, stagingWriter } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
-import { checkSource, connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { checkSource, connectorOf, hashingOf, inIntegration, openSource } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 /** Objects asked for at once. */
@@ -36,14 +36,15 @@ export function readHeld(deps: Dependencies) {
         attempt,
         plan: stream,
         firstSeq: firstSeqOf(stream, 'read'),
-        volatile: volatileAttributes(connectorOf(deps, integration, config), config, stream.stream),
+        ...hashingOf(connectorOf(deps, integration, config), integration, config, stream.stream),
       });
+      const named = (error: unknown) => {
+        throw inIntegration(error, integration, stream.stream);
+      };
       for (let start = 0; start < ids.length; start += batchSize) {
         signal.throwIfAborted();
         const batch = ids.slice(start, start + batchSize);
-        const answers = await session.readByIds(stream.stream, batch).catch((error: unknown) => {
-          throw inIntegration(error, integration, stream.stream);
-        });
+        const answers = await session.readByIds(stream.stream, batch).catch(named);
         const items: Item[] = [];
         const news: RereadNews[] = [];
         for (const id of batch) {
@@ -52,12 +53,12 @@ export function readHeld(deps: Dependencies) {
           else if (approval.what === 'objects')
             news.push({ id, kind: answer === undefined || answer.kind === 'unknown' ? 'absent' : answer.kind });
         }
-        await writer.write(items);
-        await writer.writeNews(news);
+        await writer.write(items).catch(named);
+        await writer.writeNews(news).catch(named);
         progress(stream.stream, start + batch.length);
       }
       await checkSource(session, integration);
-      return [await writer.finish({ sealed: false, compared: false })];
+      return [await writer.finish({ sealed: false, compared: false }).catch(named)];
     });
   };
 }

@@ -12,7 +12,7 @@ import { type RereadNews, type StagingWriter, stagingWriter } from '../store/sta
 import { isStandIn } from '../store/storable.ts';
 import type { Dependencies } from './dependencies.ts';
 import { firstSeqOf } from './query.ts';
-import { connectorOf, inIntegration, openSource, volatileAttributes } from './source.ts';
+import { connectorOf, hashingOf, inIntegration, openSource } from './source.ts';
 import { attemptOf, step } from './step.ts';
 
 export interface RereadRequest {
@@ -26,7 +26,7 @@ const batchSize = 500;
 /**
  * The end of the query step: reads by id whatever the listings leave in doubt, before anything is believed. Absent objects, objects that
  * changed and no longer match the filter, groups whose members have come back, and quarantined items that somebody asked to try again.
- * Absence beyond the limits is not read again: the cleanup step holds it.
+ * Absence beyond the limits is not read again: the cleanup step holds it. Nor is absence from a listing that is exact: nothing later is known of it.
  */
 export function reread(deps: Dependencies) {
   return async ({ plan, staged }: RereadRequest): Promise<readonly Staged[]> => {
@@ -67,9 +67,9 @@ export function reread(deps: Dependencies) {
           attempt,
           plan: streamPlan,
           firstSeq: firstSeqOf(streamPlan, 'reread'),
-          volatile: volatileAttributes(connectorOf(deps, integration, config), config, candidates.stream),
+          ...hashingOf(connectorOf(deps, integration, config), integration, config, candidates.stream),
         });
-        await rereadStream({
+        const read = await rereadStream({
           deps,
           session,
           plan,
@@ -80,7 +80,6 @@ export function reread(deps: Dependencies) {
         }).catch((error: unknown) => {
           throw inIntegration(error, integration, candidates.stream);
         });
-        const read = await writer.finish({ sealed: false, compared: false });
         // Links of a referrer may be resolved now although its list is unchanged.
         results.push({ ...read, news: read.news + candidates.referrers.length });
       }
@@ -99,9 +98,10 @@ interface StreamReread {
   readonly progress: (objects: number) => void;
 }
 
-async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<void> {
+async function rereadStream({ deps, session, plan, staged, candidates, writer, progress }: StreamReread): Promise<Staged> {
   const { stream, absent, unmatched, referrers, retries } = candidates;
   const doubtful = new Set(unmatched);
+  const gone = new Set<string>();
   if (plan.steps.cleanup && absent.length > 0) {
     const config = await deps.configuration(plan.configId);
     const { integration, runId } = plan.claim;
@@ -114,10 +114,11 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
       emptyListing: staged.every((part) => part.stream !== stream || part.read === 0),
     });
     if (verdict.held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id, reason: verdict.reason })));
-    else for (const id of absent) doubtful.add(id);
+    else for (const id of absent) (staged.some((part) => part.stream === stream && part.exact) ? gone : doubtful).add(id);
+    await writer.writeNews([...gone].map((id) => ({ kind: 'gone', id })));
   }
   const retried = new Set(retries);
-  const ids = [...new Set([...doubtful, ...referrers, ...retried])];
+  const ids = [...new Set([...doubtful, ...referrers, ...retried])].filter((id) => !gone.has(id));
   for (let start = 0; start < ids.length; start += batchSize) {
     const batch = ids.slice(start, start + batchSize);
     const answers = await session.readByIds(stream, batch);
@@ -135,4 +136,5 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
     await writer.writeNews(news);
     progress(start + batch.length);
   }
+  return writer.finish({ sealed: false, compared: false });
 }

@@ -1,9 +1,10 @@
 import type { Connector, Session, StreamDeclaration } from '../connectors/connector.ts';
-import { type StreamBasis, streamBasis } from '../model/config/basis.ts';
+import { readingOf, type StreamBasis, streamBasis } from '../model/config/basis.ts';
 import type { IntegrationConfig, StreamConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { compileMapping, type Mapping } from '../model/mapping.ts';
 import type { ServerIdentity } from '../model/marker.ts';
+import type { Hashing } from '../store/staging-writer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { pacer } from './pacer.ts';
 import { takeSession } from './source-session.ts';
@@ -124,12 +125,14 @@ function declarationsOf(connector: Connector, config: IntegrationConfig): readon
   );
 }
 
-/** Source attributes that hashes leave out: the connector's volatile ones, but for those that mapping or `include` read. */
-export function volatileAttributes(connector: Connector, config: IntegrationConfig, stream: string): ReadonlySet<string> {
-  const declared = declarationsOf(connector, config).find((declaration) => declaration.name === stream)?.volatile ?? [];
-  const block = config.streams[stream];
-  const reads = block ? mappingOf(block).reads : new Set();
-  return new Set(declared.filter((attribute) => !reads.has(attribute)));
+/** What the hashes of a stream's objects are made with. */
+export function hashingOf(connector: Connector, integration: string, config: IntegrationConfig, name: string): Hashing {
+  const { declaration } = declaredStream(connector, { integration, config }, name);
+  const { reads } = mappingOf(streamOf(config, integration, name));
+  return {
+    volatile: new Set(declaration.volatile.filter((attribute) => !reads.has(attribute))),
+    reading: readingOf({ connector, declaration, reads }),
+  };
 }
 
 /** Adds the integration's name to a connector's failure: connectors do not know it. */

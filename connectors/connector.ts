@@ -93,7 +93,17 @@ export interface Seal {
   readonly server: ServerIdentity;
 }
 
-export type ReadEnd = { readonly covers: 'listing'; readonly seal: Seal } | { readonly covers: 'changes' };
+export type ReadEnd =
+  | {
+      readonly covers: 'listing';
+      readonly seal: Seal;
+      /**
+       * The listing is what `upTo` names, to the last object: the source was read in that one state, and whatever it becomes after it is in the
+       * next delta. Who is absent from such a listing is gone, and is not asked for by id again. Absent: it may have changed while it was read.
+       */
+      readonly exact?: boolean;
+    }
+  | { readonly covers: 'changes' };
 
 export interface CheckReport {
   readonly findings: readonly Finding[];

@@ -35,6 +35,13 @@ export function sourceHash({ id, key, attributes }: SourceObject, volatile: Read
   return Buffer.from(hash('sha256', JSON.stringify(content), oneByteText), oneByteText);
 }
 
+/**
+ * SHA-256 (32 bytes) over the record that an object is made of, and over what it is made by: a connector's way of reading, see `readingOf`.
+ */
+export function recordHash(reading: string, record: string): Buffer {
+  return Buffer.from(hash('sha256', `${reading}\n${record}`, oneByteText), oneByteText);
+}
+
 const empty: readonly string[] = [];
 let lastNames = empty;
 let lastSorted = empty;

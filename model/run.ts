@@ -212,6 +212,8 @@ export interface Staged {
   readonly created: number;
   /** The whole listing was proven complete. */
   readonly sealed: boolean;
+  /** It was one of exactly the state that the next marker names. Not told by parts that were staged before an upgrade. */
+  readonly exact?: boolean;
   /** What was staged was mapped while it was read; what was not is left to transform. */
   readonly mapped: boolean;
   /** What the source says has changed since the stored marker is staged beside the listing: drift can be told. */

@@ -1,27 +1,35 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
-import { createLinksHash, type LinksHash, sourceHash } from '../model/canonical.ts';
+import { createLinksHash, type LinksHash, recordHash, sourceHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
-import type { Item, ItemLinks } from '../model/item.ts';
+import { type Item, type ItemLinks, type ObjectItem, objectOf, type RecordItem } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
 import { refusalOf } from './refusal.ts';
 import { createObjects, objectRow, reserveIds } from './sql/create-objects.ts';
-import { type KnownState, knownIds, knownStates } from './sql/known-states.ts';
+import { knownIds } from './sql/known-ids.ts';
+import { linksHashBytes, type ReadObject, stagePresent } from './sql/stage-present.ts';
 import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
 export type RereadNews = { readonly kind: 'out-of-scope' | 'gone' | 'absent' | 'unknown'; readonly id: string; readonly reason?: string };
 
-export interface StagingOptions {
+/** What the hashes of a stream's objects are made with. */
+export interface Hashing {
+  /** Attributes that they leave out. */
+  readonly volatile: ReadonlySet<string>;
+  /** By what objects are made of the source's records: `readingOf`. */
+  readonly reading: string;
+}
+
+export interface StagingOptions extends Hashing {
   readonly pool: pg.Pool;
   readonly attempt: StepAttempt;
   readonly plan: StreamPlan;
   /** Number of the first row; later numbers win over earlier ones for the same object. */
   readonly firstSeq: number;
-  readonly volatile: ReadonlySet<string>;
   /** Maps what differs while it is in hand; without it that is left to transform. */
   readonly mapping?: Mapping;
   /**
@@ -38,7 +46,7 @@ export interface StagingWriter {
   write(items: readonly Item[]): Promise<void>;
   writeNews(news: readonly RereadNews[]): Promise<void>;
   /** Stages what is still open (the last object may have had a list that went on) and returns the totals. */
-  finish(read: Pick<Staged, 'sealed' | 'compared'>): Promise<Staged>;
+  finish(read: Pick<Staged, 'sealed' | 'exact' | 'compared'>): Promise<Staged>;
 }
 
 const itemColumns = [
@@ -89,6 +97,9 @@ const waitingLinks = 20_000;
 /** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
 const mostReserved = 10_000;
 
+/** Records asked about at once: a question costs as much as the answer to some hundred of them. */
+const askedAtOnce = 5_000;
+
 /** Pages sent side by side: what one waits for, the disk or the processor, the other need not. */
 const pagesAtOnce = 2;
 
@@ -101,12 +112,20 @@ interface OpenObject {
   readonly id: string;
   /** Why it can't be stored at all. */
   readonly problem: string | undefined;
-  readonly item: Extract<Item, { kind: 'object' }>;
-  readonly links: LinksHash;
+  readonly item: ObjectItem | RecordItem;
+  /** Of its record, where that is what is compared. */
+  readonly recordHash: Buffer | undefined;
+  /** Of its links, where its record is not what is compared. */
+  readonly links: LinksHash | undefined;
   readonly kinds: Set<string>;
   /** Lists that wait, and how many links they have together. */
   lists: { readonly kind: string; readonly targets: readonly string[] }[];
   waiting: number;
+}
+
+/** An object that waits to be compared with what is stored. */
+interface AskedObject extends ReadObject {
+  readonly object: OpenObject;
 }
 
 /** What one transaction stages. */
@@ -115,10 +134,17 @@ interface Page {
   /** Source ids of the objects that its rows create, with the ids that they are created with. */
   created: Map<string, string>;
   items: PendingItem[];
+  /** Of which those that have changed are added to the items when the page is sent. */
+  asked: AskedObject[];
 }
 
 function emptyPage(): Page {
-  return { rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() }, created: new Map(), items: [] };
+  return {
+    rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() },
+    created: new Map(),
+    items: [],
+    asked: [],
+  };
 }
 
 /** An item of a page. */
@@ -143,7 +169,7 @@ interface News {
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
-  const { pool, attempt, plan, volatile, mapping, creates = false } = options;
+  const { pool, attempt, plan, volatile, reading, mapping, creates = false } = options;
   const { runId, integration } = attempt.claim;
   const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0, created: 0 };
   let seq = options.firstSeq;
@@ -165,17 +191,17 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const addLinks = (object: OpenObject, links: ItemLinks) => {
     for (const [kind, targets] of Object.entries(links)) {
       object.kinds.add(kind);
-      object.links.declare(kind);
-      for (const target of targets) object.links.add(kind, target);
+      object.links?.declare(kind);
+      for (const target of targets) object.links?.add(kind, target);
       object.lists.push({ kind, targets });
       object.waiting += targets.length;
     }
   };
 
-  const stageLinks = (object: OpenObject) => {
+  const stageLinks = ({ rows }: Page, object: OpenObject) => {
     for (const { kind, targets } of object.lists) {
       const start = `${rowStart}${object.seq}\t${copyText(kind)}\t`;
-      for (const target of targets) page.rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
+      for (const target of targets) rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
     }
     totals.links += object.waiting;
     object.lists = [];
@@ -187,8 +213,10 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     open = undefined;
   };
 
-  const addObject = (item: Extract<Item, { kind: 'object' }>) => {
+  const addObject = (given: ObjectItem | RecordItem) => {
     close();
+    // A record has in it what the hashes are to leave out.
+    const item = volatile.size === 0 ? given : objectOf(given);
     if (item.id === '') {
       throw new TidemarkFailure(
         'ListingIncomplete',
@@ -202,12 +230,16 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     }
     totals.read++;
     const { id, problem } = storedId(item.id);
-    open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), lists: [], waiting: 0 };
-    addLinks(open, item.links ?? {});
+    const hashes =
+      item.kind === 'record'
+        ? { recordHash: recordHash(reading, item.record), links: undefined }
+        : { recordHash: undefined, links: createLinksHash() };
+    open = { seq: seq++, id, problem, item, ...hashes, kinds: new Set(), lists: [], waiting: 0 };
+    if (item.kind === 'object') addLinks(open, item.links ?? {});
   };
 
   const addSlice = (item: Extract<Item, { kind: 'links' }>) => {
-    if (open?.item.id !== item.id) {
+    if (open?.item.kind !== 'object' || open.item.id !== item.id) {
       throw new TidemarkFailure(
         'ListingIncomplete',
         `Stream ${plan.stream} of integration ${integration} gave a part of a list apart from its object.`,
@@ -219,13 +251,19 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       );
     }
     addLinks(open, { [item.link]: item.targets });
-    if (open.waiting > waitingLinks) stageLinks(open);
+    if (open.waiting > waitingLinks) stageLinks(page, open);
+  };
+
+  /** Of the links that were given; null if nothing was said of any. */
+  const linksHashOf = ({ item, recordHash: whole, links, kinds }: OpenObject): Buffer | null => {
+    if (item.kind === 'record') return item.linked ? (whole as Buffer).subarray(0, linksHashBytes) : null;
+    return kinds.size > 0 ? (links as LinksHash).digest() : null;
   };
 
   /** Adds the rows of an object whose content is staged, or that is created. */
-  const addContent = ({ rows, created }: Page, object: OpenObject, hash: Buffer, isNew: boolean) => {
-    const { seq: row, id, item, kinds } = object;
-    const linksHash = kinds.size > 0 ? object.links.digest() : null;
+  const addContent = ({ rows, created }: Page, object: OpenObject, item: ObjectItem, hash: Buffer, isNew: boolean) => {
+    const { seq: row, id, kinds } = object;
+    const linksHash = kinds.size > 0 ? linksHashOf(object) : null;
     const linkKinds = kinds.size > 0 ? [...kinds] : null;
     const key = item.key === undefined ? null : storable(item.key);
     const { attributes, json } = storableAttributes(item.attributes);
@@ -255,15 +293,25 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     if (mapped) rows.mappings.add(mappingRow(attempt, row, mapped));
   };
 
-  const hold = (item: PendingItem) => {
+  const hold = (of: Page, item: PendingItem) => {
     totals.items++;
-    page.items.push(item);
-    item.add(page, false);
+    of.items.push(item);
+    item.add(of, false);
+  };
+
+  /** Stages an object with its content. */
+  const holdContent = (of: Page, object: OpenObject, hash: Buffer) => {
+    totals.news++;
+    const item = objectOf(object.item);
+    if (object.recordHash) addLinks(object, item.links ?? {});
+    stageLinks(of, object);
+    hold(of, {
+      add: (into, alone) => addContent(into, object, item, hash, creates && !alone),
+      bare: (reason) => bareRow(object.seq, object.id, hash, reason),
+    });
   };
 
   const stageReady = async () => {
-    const ids = ready.map((object) => object.id);
-    const states = creates ? new Map<string, KnownState>() : await knownStates(pool, integration, plan.stream, ids);
     if (creates) {
       const missing = ready.length - reserved.length;
       if (missing > 0) reserved = [...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))), ...reserved];
@@ -271,28 +319,28 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     for (const [index, object] of ready.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
       const { seq: row, id, problem, item } = object;
-      const hash = sourceHash(item, volatile);
-      const bare = (reason: string) => bareRow(row, id, hash, reason);
-      const known = states.get(id);
+      const hash = item.kind === 'record' ? (object.recordHash as Buffer) : sourceHash(item, volatile);
       if (problem !== undefined) {
         totals.news++;
-        hold({ add: ({ rows }) => rows.items.add(bare(problem)), bare });
-      } else if (known !== undefined && isUnchanged(object, hash, known)) {
-        totals.unchanged++;
-        hold({ add: ({ rows }) => rows.items.add(itemRow([row, plan.stream, 'present', id, null, null, null, null, null, null])), bare });
-      } else {
-        totals.news++;
-        stageLinks(object);
-        hold({ add: (into, alone) => addContent(into, object, hash, creates && !alone), bare });
-      }
+        const bare = (reason: string) => bareRow(row, id, hash, reason);
+        hold(page, { add: ({ rows }) => rows.items.add(bare(problem)), bare });
+      } else if (creates) holdContent(page, object, hash);
+      else page.asked.push({ object, id, seq: row, sourceHash: hash, linksHash: linksHashOf(object) });
     }
     ready = [];
   };
 
-  const isUnchanged = ({ kinds, links }: OpenObject, hash: Buffer, known: KnownState) =>
-    known.mappingVersion === plan.mappingVersion &&
-    known.sourceHash?.equals(hash) === true &&
-    (kinds.size === 0 || known.linksHash?.equals(links.digest()) === true);
+  /** Stages what is as it was stored as presence, and the rest of it with its content. */
+  const stageAsked = async (client: pg.PoolClient, of: Page) => {
+    const changed = await stagePresent(client, attempt, plan, of.asked);
+    totals.items += of.asked.length - changed.length;
+    totals.unchanged += of.asked.length - changed.length;
+    for (const [index, place] of changed.entries()) {
+      if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
+      const { object, sourceHash: hash } = of.asked[place] as AskedObject;
+      holdContent(of, object, hash);
+    }
+  };
 
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
@@ -300,12 +348,12 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     if (uncertain.length > 0) while (onTheirWay.length > 0) await oldestSent();
     const known =
       uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
-    const here = new Set(ready.map((object) => object.id));
+    const here = new Set([...ready, ...page.asked.map(({ object }) => object)].map(({ id }) => id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
       totals.news++;
       if (kind === 'gone') totals.read++;
-      hold({
+      hold(page, {
         add: ({ rows }) => rows.items.add(itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
         bare: (refusal) => bareRow(row, id, null, refusal),
       });
@@ -327,9 +375,10 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   const send = async (of: Page) => {
-    if (of.items.length === 0 && of.rows.links.isEmpty) return;
+    if (of.items.length === 0 && of.asked.length === 0 && of.rows.links.isEmpty) return;
     try {
       await fenced(pool, attempt, 'shared', async (client) => {
+        await stageAsked(client, of);
         await copyRows(client, 'staged_link', linkColumns, of.rows.links);
         await copyItems(client, of);
       });
@@ -337,6 +386,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     } catch (error) {
       if (refusalOf(error) === undefined) throw error;
       await fenced(pool, attempt, 'shared', async (client) => {
+        await stagePresent(client, attempt, plan, of.asked);
         await copyRows(client, 'staged_link', linkColumns, of.rows.links);
         for (const item of of.items) await copyAlone(client, of, item);
       });
@@ -361,6 +411,10 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     await client.query('release savepoint item');
   };
 
+  /** Whether a page should wait for more: what it holds are questions that take little memory. */
+  const isLight = ({ asked, items, rows }: Page) =>
+    asked.length < askedAtOnce && items.length === 0 && rows.links.isEmpty && asked.every(({ object }) => object.item.kind === 'record');
+
   /** Waits until the oldest page on its way has arrived, and returns it to be filled again. After a failure nothing is on its way. */
   const oldestSent = async (): Promise<Page> => {
     const oldest = onTheirWay.shift();
@@ -374,6 +428,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     clearItems(oldest.page);
     oldest.page.rows.links.clear();
     oldest.page.items = [];
+    oldest.page.asked = [];
     return oldest.page;
   };
 
@@ -390,14 +445,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   return {
     async write(items) {
       for (const item of items) {
-        if (item.kind === 'object') addObject(item);
+        if (item.kind === 'object' || item.kind === 'record') addObject(item);
         else if (item.kind === 'links') addSlice(item);
         else if (item.kind === 'gone') news.push({ seq: seq++, kind: 'gone', id: storedId(item.id).id, reason: null, certain: false });
         else for (const id of item.ids) news.push({ seq: seq++, kind: 'unmatched', id: storedId(id).id, reason: null, certain: false });
       }
       await stageNews();
       await stageReady();
-      await sendPage();
+      if (!isLight(page)) await sendPage();
     },
     async writeNews(found) {
       for (const { kind, id, reason } of found) news.push({ seq: seq++, kind, id, reason: reason ?? null, certain: true });

@@ -75,16 +75,18 @@ export function changeFiles(options: StreamFilesOptions & { readonly changes: Ch
   /** First and last number in a file whose rows are numbered; `undefined` if it has none. */
   async function rangeOf(name: string): Promise<{ readonly first: number; readonly last: number } | undefined> {
     let range: { readonly first: number; readonly last: number } | undefined;
-    for await (const row of rowsOf(reader, name, sequence)) {
-      const number = numberIn(row, 0, name);
-      if (range !== undefined) requireNext({ file: name, line: row.line }, range.last, number);
-      range = { first: range?.first ?? number, last: number };
+    for await (const rows of rowsOf(reader, name, sequence)) {
+      for (const row of rows) {
+        const number = numberIn(row, 0, name);
+        if (range !== undefined) requireNext({ file: name, line: row.line }, range.last, number);
+        range = { first: range?.first ?? number, last: number };
+      }
     }
     return range;
   }
 
   function numberIn(row: Row, at: number, file: string): number {
-    const text = String(row.cells[at] ?? '');
+    const text = String(row.cells()[at] ?? '');
     if (digits.test(text)) return Number(text);
     throw fileFailure(
       { file, line: row.line },
@@ -115,7 +117,7 @@ export function changeFiles(options: StreamFilesOptions & { readonly changes: Ch
         'Have the entry written as it is now, with changetype add.',
       );
     }
-    const word = String(row.cells[operationAt] ?? '').toUpperCase();
+    const word = String(row.cells()[operationAt] ?? '').toUpperCase();
     const means = (words: readonly string[]): boolean => words.some((one) => one.toUpperCase() === word);
     if (means(changes.insert) || means(changes.update)) return 'put';
     if (means(changes.delete)) return 'delete';
@@ -147,9 +149,11 @@ export function changeFiles(options: StreamFilesOptions & { readonly changes: Ch
           if (step.value.sha256 !== sha256) throw replaced(name);
           break;
         }
-        // What the base, or an earlier run, has of a file with numbered rows is done.
-        if (changes.sequenceColumn !== undefined && numberIn(step.value, objects.columns.length, name) <= after) continue;
-        yield changeIn(step.value, name);
+        for (const row of step.value) {
+          // What the base, or an earlier run, has of a file with numbered rows is done.
+          if (changes.sequenceColumn !== undefined && numberIn(row, objects.columns.length, name) <= after) continue;
+          yield changeIn(row, name);
+        }
       }
       last = file.last ?? last;
     }
@@ -172,18 +176,20 @@ export function changeFiles(options: StreamFilesOptions & { readonly changes: Ch
   async function* baseObjects({ name }: BaseFile): AsyncGenerator<ReadObject, void> {
     const seen = createSeenKeys();
     let count = 0;
-    for await (const row of rowsOf(reader, name, objects.columns)) {
-      const read = objects.read(row, name);
-      const before = seen.add(read.item.id, row.line);
-      if (before !== undefined) {
-        throw fileFailure(
-          { file: name, line: row.line },
-          `the row has the same ${settings.key} as line ${before}`,
-          'Have each object written once.',
-        );
+    for await (const rows of rowsOf(reader, name, objects.columns)) {
+      for (const row of rows) {
+        const read = objects.read(row, name);
+        const before = seen.add(read.item.id, row.line);
+        if (before !== undefined) {
+          throw fileFailure(
+            { file: name, line: row.line },
+            `the row has the same ${settings.key} as line ${before}`,
+            'Have each object written once.',
+          );
+        }
+        count += 1;
+        yield read;
       }
-      count += 1;
-      yield read;
     }
     if (count < settings.proof.minimumRows) {
       throw fileFailure(

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { fileFailure, settingsFailure } from './failures.ts';
 import { withoutReturn } from './lines.ts';
 import { longestRow, type Row, type RowsWanted } from './rows.ts';
@@ -12,24 +13,51 @@ export interface CsvOptions {
 
 const again = 'Nothing of it was applied. Have the file written anew, and delivered whole.';
 
+/** What the cells of a file's rows are told apart by. */
+interface Layout {
+  readonly columns: readonly string[];
+  /** Where the columns that were asked for are, in their order. */
+  readonly places: readonly number[];
+  /** In short, delimiter, quote and columns; what a row says follows from these and its text. */
+  readonly digest: string;
+}
+
 /** The rows of a CSV or TSV file (RFC 4180). Each has as many cells as the header; an empty cell has no value. */
-export async function* csvRows(text: AsyncIterable<string>, { file, columns }: RowsWanted, options: CsvOptions): AsyncGenerator<Row, void> {
-  let header = options.header;
-  let places = header === undefined ? [] : placesOf(header, columns, { file });
+export async function* csvRows(
+  text: AsyncIterable<string>,
+  { file, columns }: RowsWanted,
+  options: CsvOptions,
+): AsyncGenerator<readonly Row[], void> {
+  const { delimiter, quote, header } = options;
+  const layoutOf = (names: readonly string[], line?: number): Layout => ({
+    columns: names,
+    places: placesOf(names, columns, line === undefined ? { file } : { file, line }),
+    digest: hash('sha256', JSON.stringify([delimiter, quote, names])).slice(0, 32),
+  });
+  let layout = header === undefined ? undefined : layoutOf(header);
+  const cellsOf = ({ line, begin, text: row, hasQuotes }: CsvRecord): readonly string[] =>
+    hasQuotes ? (quotedCells(row, delimiter, quote) ?? badQuote(file, line - begin)) : row.split(delimiter);
+
+  const rowOf = (record: CsvRecord, { columns: names, places, digest }: Layout): Row => ({
+    line: record.line,
+    cells() {
+      const cells = cellsOf(record);
+      if (cells.length === names.length) return places.map((place) => cells[place] || undefined);
+      throw fileFailure({ file, line: record.line }, `the row has ${cells.length} cells, but there are ${names.length} columns`, again);
+    },
+    ...(record.hasQuotes ? {} : { peek: (place: number) => nthCell(record.text, delimiter, places[place] as number) }),
+    record: `${digest}\n${record.text}`,
+  });
+
   for await (const records of recordsOf(text, file, options)) {
-    for (const { line, cells } of records) {
-      if (header === undefined) {
-        header = cells;
-        places = placesOf(header, columns, { file, line });
-        continue;
-      }
-      if (cells.length !== header.length) {
-        throw fileFailure({ file, line }, `the row has ${cells.length} cells, but there are ${header.length} columns`, again);
-      }
-      yield { line, cells: places.map((place) => cells[place] || undefined) };
+    const rows: Row[] = [];
+    for (const record of records) {
+      if (layout === undefined) layout = layoutOf(cellsOf(record), record.line);
+      else rows.push(rowOf(record, layout));
     }
+    yield rows;
   }
-  if (header === undefined) {
+  if (layout === undefined) {
     throw fileFailure(
       { file },
       'it is empty: not even a header is there',
@@ -41,14 +69,17 @@ export async function* csvRows(text: AsyncIterable<string>, { file, columns }: R
 interface CsvRecord {
   /** Where it ends, from 1. */
   readonly line: number;
-  readonly cells: readonly string[];
+  /** How many lines before that it begins. */
+  readonly begin: number;
+  readonly text: string;
+  readonly hasQuotes: boolean;
 }
 
-/** The records that end within each piece of the text, empty lines left out. Lines without quotes, mostly all of them, are split and no more. */
+/** The records that end within each piece of the text, empty lines left out. Pieces without quotes, mostly all of them, are split into lines and no more. */
 async function* recordsOf(
   text: AsyncIterable<string>,
   file: string,
-  { delimiter, quote }: Pick<CsvOptions, 'delimiter' | 'quote'>,
+  { quote }: Pick<CsvOptions, 'quote'>,
 ): AsyncGenerator<readonly CsvRecord[], void> {
   let line = 0;
   /** Lines of a row with a quote that is still open. */
@@ -56,13 +87,10 @@ async function* recordsOf(
   let openLength = 0;
   let openedAt = 0;
 
-  const recordOf = (content: string): CsvRecord | undefined => {
+  const quotedRecordOf = (content: string): CsvRecord | undefined => {
+    const hasQuotes = content.includes(quote);
+    if (open.length === 0 && !hasQuotes) return plainRecordOf(content);
     line += 1;
-    const hasQuotes = quote !== '' && content.includes(quote);
-    if (open.length === 0 && !hasQuotes) {
-      const plain = withoutReturn(content);
-      return plain === '' ? undefined : { line, cells: plain.split(delimiter) };
-    }
     if (open.length === 0) openedAt = line;
     open.push(content);
     openLength += content.length;
@@ -76,21 +104,48 @@ async function* recordsOf(
     const row = withoutReturn(open.join('\n'));
     open = [];
     openLength = 0;
-    return { line, cells: quotedCells(row, delimiter, quote) ?? badQuote(file, openedAt) };
+    return { line, begin: line - openedAt, text: row, hasQuotes: true };
+  };
+  const plainRecordOf = (content: string): CsvRecord | undefined => {
+    line += 1;
+    const plain = withoutReturn(content);
+    return plain === '' ? undefined : { line, begin: 0, text: plain, hasQuotes: false };
+  };
+  const recordsIn = (lines: readonly string[], mayHaveQuotes: boolean): readonly CsvRecord[] => {
+    const recordOf = mayHaveQuotes || open.length > 0 ? quotedRecordOf : plainRecordOf;
+    const records: CsvRecord[] = [];
+    for (const content of lines) {
+      const record = recordOf(content);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
   };
 
   let rest = '';
   for await (const piece of text) {
-    const lines = (rest + piece).split('\n');
+    const whole = rest + piece;
+    const lines = whole.split('\n');
     rest = lines.pop() ?? '';
     requireShort(rest.length, file, line + 1);
-    yield lines.map(recordOf).filter((record) => record !== undefined);
+    yield recordsIn(lines, quote !== '' && whole.includes(quote));
   }
-  const last = rest === '' ? undefined : recordOf(rest);
+  const last = rest === '' ? [] : recordsIn([rest], quote !== '' && rest.includes(quote));
   if (open.length > 0) {
     throw fileFailure({ file, line: openedAt }, 'a quote is opened and never closed: the file ends in the middle of a row', again);
   }
-  if (last !== undefined) yield [last];
+  yield last;
+}
+
+/** One of the cells of a row without quotes; `undefined` if it has none there, or an empty one. */
+function nthCell(row: string, delimiter: string, place: number): string | undefined {
+  let start = 0;
+  for (let skipped = 0; skipped < place; skipped += 1) {
+    const next = row.indexOf(delimiter, start);
+    if (next < 0) return undefined;
+    start = next + delimiter.length;
+  }
+  const end = row.indexOf(delimiter, start);
+  return row.slice(start, end < 0 ? row.length : end) || undefined;
 }
 
 /** The cells of a row with quotes; `undefined` where a quote stands neither around a cell nor doubled within one. */

@@ -24,10 +24,10 @@ export interface FileReader {
 }
 
 /**
- * The rows of one file, and at its end, if it is proven whole, what it was. Fails with `ListingIncomplete` where the proof is missing, so
+ * The rows of one file, many at a time, and at its end, if it is proven whole, what it was. Fails with `ListingIncomplete` where the proof is missing, so
  * that rows which were given before count for nothing.
  */
-export async function* rowsOf(reader: FileReader, name: string, columns: readonly string[]): AsyncGenerator<Row, FileRead> {
+export async function* rowsOf(reader: FileReader, name: string, columns: readonly string[]): AsyncGenerator<readonly Row[], FileRead> {
   const { place, settings, signal } = reader;
   const { manifest: ending, settle: settleMs } = settings.proof;
   const manifest = ending === undefined ? undefined : await readManifest(place, `${name}${ending}`);
@@ -38,20 +38,25 @@ export async function* rowsOf(reader: FileReader, name: string, columns: readonl
   async function* text(content: AsyncGenerator<string, ContentFacts & TextEnd>): AsyncGenerator<string, void> {
     end = yield* content;
   }
-  let rows = 0;
-  for await (const row of parsed(text(decoded(contentOf(file, name), { name, encoding: settings.encoding })), reader, name, columns)) {
+  let count = 0;
+  for await (const rows of parsed(text(decoded(contentOf(file, name), { name, encoding: settings.encoding })), reader, name, columns)) {
     signal.throwIfAborted();
-    rows += 1;
-    yield row;
+    count += rows.length;
+    yield rows;
   }
   if (end === undefined) throw new Error('a text that was read has an end');
   await requireStill(file, name, { settleMs: manifest === undefined ? settleMs : 0, openedAtMs, read: end.size, signal });
-  requireWhole(name, { ...end, rows }, manifest);
+  requireWhole(name, { ...end, rows: count }, manifest);
   const { size, sha256, lines } = end;
-  return { size, sha256, lines, rows };
+  return { size, sha256, lines, rows: count };
 }
 
-function parsed(text: AsyncIterable<string>, { settings }: FileReader, file: string, columns: readonly string[]): AsyncIterable<Row> {
+function parsed(
+  text: AsyncIterable<string>,
+  { settings }: FileReader,
+  file: string,
+  columns: readonly string[],
+): AsyncIterable<readonly Row[]> {
   const wanted = { file, columns };
   const format = requireFormat(settings, file);
   switch (format) {

@@ -5,15 +5,19 @@ import type { Cell, Row, RowsWanted } from './rows.ts';
 const again = 'Nothing of it was applied. Have the file written anew: one JSON object on each line.';
 
 /** The rows of a JSON Lines file: one object on each line; empty lines are left out. A member that is missing or null has no value. */
-export async function* jsonRows(text: AsyncIterable<string>, { file, columns }: RowsWanted): AsyncGenerator<Row, void> {
+export async function* jsonRows(text: AsyncIterable<string>, { file, columns }: RowsWanted): AsyncGenerator<readonly Row[], void> {
   let line = 0;
   for await (const lines of linesOf(text, file)) {
+    const rows: Row[] = [];
     for (const source of lines) {
       line += 1;
       if (source.trim() === '') continue;
-      const object = objectOf(source, { file, line });
-      yield { line, cells: columns.map((column) => cellOf(object[column], column, { file, line })) };
+      const at = { file, line };
+      const object = objectOf(source, at);
+      const cells = columns.map((column) => cellOf(object[column], column, at));
+      rows.push({ line, cells: () => cells });
     }
+    yield rows;
   }
 }
 

@@ -14,15 +14,12 @@ const again = 'Nothing of it was applied. Have the file written anew as LDIF (RF
  * The records of an LDIF file (RFC 2849): folded lines, comments and base64 values. A value that is no text stays base64. Columns are
  * attribute names in any case, and `dn`. An attribute with several values is a list.
  */
-export async function* ldifRows(text: AsyncIterable<string>, { file, columns }: RowsWanted): AsyncGenerator<Row, void> {
+export async function* ldifRows(text: AsyncIterable<string>, { file, columns }: RowsWanted): AsyncGenerator<readonly Row[], void> {
   const names = columns.map((column) => column.toLowerCase());
   for await (const { line, values } of recordsOf(text, file)) {
     const changetype = values.get('changetype')?.[0];
-    yield {
-      line,
-      cells: names.map((name) => cellOf(values.get(name))),
-      ...(changetype === undefined ? {} : { changetype: changetype.toLowerCase() }),
-    };
+    const cells = names.map((name) => cellOf(values.get(name)));
+    yield [{ line, cells: () => cells, ...(changetype === undefined ? {} : { changetype: changetype.toLowerCase() }) }];
   }
 }
 

@@ -1,13 +1,18 @@
-import type { Item, SourceValue } from '../../model/item.ts';
-import { slices } from '../directory/items.ts';
+import type { ObjectItem, RecordItem, SourceValue } from '../../model/item.ts';
+import { type LinksItem, slices } from '../directory/items.ts';
 import { fileFailure } from './failures.ts';
 import type { Cell, Row } from './rows.ts';
 import type { FlatFileStreamSettings } from './settings.ts';
 
 /** What one row says. `more`: slices of its long lists. */
-export interface ReadObject {
-  readonly item: Extract<Item, { kind: 'object' }>;
-  readonly more: readonly Extract<Item, { kind: 'links' }>[];
+export interface ReadObject<Given = ObjectItem | RecordItem> {
+  readonly item: Given;
+  readonly more: readonly LinksItem[];
+}
+
+interface FilePlace {
+  readonly file: string;
+  readonly line: number;
 }
 
 /** Makes objects of rows. */
@@ -35,69 +40,72 @@ export function objectReader(settings: FlatFileStreamSettings, requested: readon
   const links = Object.entries(settings.links);
   const columns = [...new Set([key, ...(lookup === undefined ? [] : [lookup]), ...attributes, ...links.map(([, link]) => link.column)])];
   const place = new Map(columns.map((column, index) => [column, index]));
-  const cell = (row: Row, column: string): Cell => {
-    const value = row.cells[place.get(column) as number];
-    return typeof value === 'string' && noValue.has(value) ? undefined : value;
-  };
+  const placeOf = (column: string): number => place.get(column) as number;
+  const keyPlace = placeOf(key);
+  const givenIn = (cell: Cell): Cell => (typeof cell === 'string' && noValue.has(cell) ? undefined : cell);
 
-  function single(row: Row, column: string, file: string): string | undefined {
-    const value = cell(row, column);
+  function single(cell: Cell, column: string, at: FilePlace): string | undefined {
+    const value = givenIn(cell);
     if (typeof value !== 'object') return value === undefined ? undefined : String(value);
-    throw fileFailure(
-      { file, line: row.line },
-      `${column} has several values, but must have one`,
-      'Name another column, or have it written with one value.',
-    );
+    throw fileFailure(at, `${column} has several values, but must have one`, 'Name another column, or have it written with one value.');
+  }
+  function idIn(cell: Cell, at: FilePlace): string | undefined {
+    const value = single(cell, key, at);
+    return value === undefined ? undefined : `${idPrefix}${value}`;
   }
   function idOf(row: Row, file: string): string {
-    const value = single(row, key, file);
-    if (value !== undefined) return `${idPrefix}${value}`;
-    throw fileFailure(
-      { file, line: row.line },
-      `the row has no ${key}`,
-      'Nothing of the file was applied. Have every row written with its key.',
-    );
+    const at = { file, line: row.line };
+    const id = idIn(row.peek?.(keyPlace), at) ?? idIn(row.cells()[keyPlace], at);
+    if (id !== undefined) return id;
+    throw fileFailure(at, `the row has no ${key}`, 'Nothing of the file was applied. Have every row written with its key.');
   }
-  function targetsOf(row: Row, { column, separator, idPrefix: prefix }: (typeof links)[number][1]): readonly string[] {
-    const value = cell(row, column);
-    const keys = listOf(value, separator);
-    return [...new Set(keys.map((one) => `${prefix}${one}`))];
+  function targetsOf(cell: Cell, { separator, idPrefix: prefix }: (typeof links)[number][1]): readonly string[] {
+    return [...new Set(listOf(givenIn(cell), separator).map((one) => `${prefix}${one}`))];
   }
-  function attributeOf(row: Row, column: string, file: string): SourceValue | undefined {
-    const value = cell(row, column);
+  function attributeOf(cell: Cell, column: string, at: FilePlace): SourceValue | undefined {
+    const value = givenIn(cell);
     if (value === undefined) return undefined;
     const type = types[column];
     if (type === undefined) return value;
     if (type === 'list') return listOf(value, listSeparator);
-    const text = single(row, column, file) ?? '';
+    const text = single(value, column, at) ?? '';
     const typed = typedValue(text.trim(), type) ?? (type === 'text' ? text : undefined);
     if (typed !== undefined) return typed;
-    throw fileFailure({ file, line: row.line }, `${column} is no ${type}`, 'Have it written as one, or change types of the stream.');
+    throw fileFailure(at, `${column} is no ${type}`, 'Have it written as one, or change types of the stream.');
+  }
+  function wholeOf(row: Row, file: string): ReadObject<ObjectItem> {
+    const at = { file, line: row.line };
+    const cells = row.cells();
+    const id = idOf(row, file);
+    const read: Record<string, SourceValue> = {};
+    for (const column of attributes) {
+      const value = attributeOf(cells[placeOf(column)], column, at);
+      if (value !== undefined) read[column] = value;
+    }
+    const named = lookup === undefined ? undefined : single(cells[placeOf(lookup)], lookup, at);
+    const lists = links.map(([kind, link]) => [kind, targetsOf(cells[placeOf(link.column)], link)] as const);
+    const short = lists.filter(([, targets]) => targets.length <= sliceSize);
+    return {
+      item: {
+        kind: 'object',
+        id,
+        ...(named === undefined ? {} : { key: named }),
+        attributes: read,
+        ...(links.length === 0 ? {} : { links: Object.fromEntries(short) }),
+      },
+      more: lists.filter((list) => !short.includes(list)).flatMap(([kind, targets]) => slices(id, kind, targets, sliceSize)),
+    };
   }
 
   return {
     columns,
     idOf,
     read(row, file) {
-      const id = idOf(row, file);
-      const read: Record<string, SourceValue> = {};
-      for (const column of attributes) {
-        const value = attributeOf(row, column, file);
-        if (value !== undefined) read[column] = value;
-      }
-      const named = lookup === undefined ? undefined : single(row, lookup, file);
-      const lists = links.map(([kind, link]) => [kind, targetsOf(row, link)] as const);
-      const short = lists.filter(([, targets]) => targets.length <= sliceSize);
-      return {
-        item: {
-          kind: 'object',
-          id,
-          ...(named === undefined ? {} : { key: named }),
-          attributes: read,
-          ...(links.length === 0 ? {} : { links: Object.fromEntries(short) }),
-        },
-        more: lists.filter((list) => !short.includes(list)).flatMap(([kind, targets]) => slices(id, kind, targets, sliceSize)),
-      };
+      const { record } = row;
+      // A row that is no longer than a slice has links for one has no list to slice.
+      if (record === undefined || record.length > sliceSize) return wholeOf(row, file);
+      const object = () => wholeOf(row, file).item;
+      return { item: { kind: 'record', id: idOf(row, file), record, linked: links.length > 0, object }, more: [] };
     },
   };
 }

@@ -5,8 +5,12 @@ export type Cell = string | number | boolean | readonly string[] | undefined;
 export interface Row {
   /** Where it begins, from 1; for rows over several lines of a CSV file, where it ends. */
   readonly line: number;
-  /** The cells of the columns that were asked for, in their order. */
-  readonly cells: readonly Cell[];
+  /** The cells of the columns that were asked for, in their order. Fails if the row is not what a row must be. */
+  cells(): readonly Cell[];
+  /** One of them, without a look at the rest of the row, where that is cheap. */
+  peek?(place: number): Cell;
+  /** The row as it stands there, with what tells its cells apart: equal ones have equal cells. */
+  readonly record?: string;
   /** The kind of change of an LDIF change record, where `changes` were asked for. */
   readonly changetype?: string;
 }

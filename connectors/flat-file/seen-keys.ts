@@ -10,14 +10,29 @@ export interface SeenKeys {
 export function createSeenKeys(): SeenKeys {
   let slots = 1024;
   let count = 0;
+  // Of the key in hand: two 32-bit hashes, each with multipliers of its own.
+  let low = 0;
+  let high = 0;
   // Three numbers a slot: both halves of the hash, and the place plus one; zero is an empty slot.
   let table = new Uint32Array(slots * 3);
 
   /** The slot that holds the hash, or the empty one where it belongs. */
-  const slotOf = (low: number, high: number): number => {
-    let slot = low & (slots - 1);
-    while (table[slot * 3 + 2] !== 0 && (table[slot * 3] !== low || table[slot * 3 + 1] !== high)) slot = (slot + 1) & (slots - 1);
+  const slotOf = (one: number, other: number): number => {
+    let slot = one & (slots - 1);
+    while (table[slot * 3 + 2] !== 0 && (table[slot * 3] !== one || table[slot * 3 + 1] !== other)) slot = (slot + 1) & (slots - 1);
     return slot;
+  };
+  const takeUp = (text: string): void => {
+    low = 0x9e3779b9;
+    high = 0x85ebca6b;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      low = Math.imul(low ^ code, 0x01000193);
+      high = Math.imul(high ^ code, 0xc2b2ae35);
+      high = (high << 13) | (high >>> 19);
+    }
+    high = mixed(high ^ low);
+    low = mixed(low ^ text.length);
   };
   const grow = (): void => {
     const former = table;
@@ -31,28 +46,17 @@ export function createSeenKeys(): SeenKeys {
 
   return {
     add(key, place) {
-      const [low, high] = hash64(key);
+      takeUp(key);
       const at = slotOf(low, high) * 3;
       if (table[at + 2] !== 0) return (table[at + 2] as number) - 1;
-      table.set([low, high, place + 1], at);
+      table[at] = low;
+      table[at + 1] = high;
+      table[at + 2] = place + 1;
       count += 1;
       if (count * 2 > slots) grow();
       return undefined;
     },
   };
-}
-
-/** Two 32-bit hashes, each with multipliers of its own. */
-function hash64(text: string): readonly [number, number] {
-  let low = 0x9e3779b9;
-  let high = 0x85ebca6b;
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    low = Math.imul(low ^ code, 0x01000193);
-    high = Math.imul(high ^ code, 0xc2b2ae35);
-    high = (high << 13) | (high >>> 19);
-  }
-  return [mixed(low ^ text.length), mixed(high ^ low)];
 }
 
 function mixed(hash: number): number {

@@ -7,6 +7,7 @@ import { identityOf, rowsOf } from './file-reader.ts';
 import { type FileIdentity, type FilesPosition, isSameContent, linesOfAll } from './markers.ts';
 import type { ReadObject } from './object-reader.ts';
 import { pagesOf } from './pages.ts';
+import type { Row } from './rows.ts';
 import { createSeenKeys } from './seen-keys.ts';
 import type { StreamFiles, StreamFilesOptions } from './stream-files.ts';
 
@@ -21,49 +22,54 @@ export function snapshotFiles(options: StreamFilesOptions): StreamFiles {
   const chosen = () => chosenFiles(place, settings.files, proof.manifest);
 
   /** Every object, proven at the end. `since`: what was there before, which the files must not fall short of too far. */
-  async function* list(since?: FilesPosition): AsyncGenerator<readonly Item[], ReadEnd> {
-    let count = 0;
-    async function* all(): AsyncGenerator<readonly Item[], void> {
-      for await (const { item, more } of eachOnce(since)) {
-        count += 1;
-        yield [item, ...more];
-      }
-    }
-    yield* pagesOf(all(), pageSize, signal);
-    return { covers: 'listing', seal: { objects: count, server: place.identity } };
-  }
-
-  async function* eachOnce(since: FilesPosition | undefined): AsyncGenerator<ReadObject, void> {
+  async function* list(upTo: FilesPosition, since?: FilesPosition): AsyncGenerator<readonly Item[], ReadEnd> {
     const seen = createSeenKeys();
+    const files: FileIdentity[] = [];
     const starts: { readonly file: string; readonly first: number }[] = [];
     let count = 0;
     let lines = 0;
-    for (const file of await chosen()) {
-      starts.push({ file, first: lines });
-      const rows = rowsOf(reader, file, objects.columns);
-      for (;;) {
-        const step = await rows.next();
-        if (step.done === true) {
-          lines += step.value.lines + 1;
-          break;
+
+    const readOf = (row: Row, file: string): ReadObject => {
+      requireContent(row.changetype, file, row.line);
+      const read = objects.read(row, file);
+      const before = seen.add(read.item.id, lines + row.line);
+      if (before === undefined) return read;
+      const first = starts.findLast((start) => start.first < before) ?? { file, first: 0 };
+      throw fileFailure(
+        { file, line: row.line },
+        `the row has the same ${settings.key} as line ${before - first.first} of ${first.file}`,
+        'Nothing of it was applied, since nobody can tell which of them counts. Have each object written once.',
+      );
+    };
+    async function* all(): AsyncGenerator<readonly Item[], void> {
+      for (const file of await chosen()) {
+        starts.push({ file, first: lines });
+        const rows = rowsOf(reader, file, objects.columns);
+        for (;;) {
+          const step = await rows.next();
+          if (step.done === true) {
+            files.push({ name: file, ...step.value });
+            lines += step.value.lines + 1;
+            break;
+          }
+          const items: Item[] = [];
+          for (const row of step.value) {
+            const { item, more } = readOf(row, file);
+            items.push(item, ...more);
+          }
+          count += step.value.length;
+          yield items;
         }
-        const row = step.value;
-        requireContent(row.changetype, file, row.line);
-        const read = objects.read(row, file);
-        const before = seen.add(read.item.id, lines + row.line);
-        if (before !== undefined) {
-          const first = starts.findLast((start) => start.first < before) ?? { file, first: 0 };
-          throw fileFailure(
-            { file, line: row.line },
-            `the row has the same ${settings.key} as line ${before - first.first} of ${first.file}`,
-            'Nothing of it was applied, since nobody can tell which of them counts. Have each object written once.',
-          );
-        }
-        count += 1;
-        yield read;
       }
+      requireEnough(options, { rows: count, lines: lines - starts.length, since });
     }
-    requireEnough(options, { rows: count, lines: lines - starts.length, since });
+    yield* pagesOf(all(), pageSize, signal);
+    return {
+      covers: 'listing',
+      seal: { objects: count, server: place.identity },
+      // The files may have been replaced since the run began; then what was read is of neither marker.
+      exact: isSameContent({ files }, upTo),
+    };
   }
 
   return {
@@ -75,20 +81,20 @@ export function snapshotFiles(options: StreamFilesOptions): StreamFiles {
     },
     // Whatever was read before, what is there now can be compared with it.
     judge: async ({ upTo }) => (upTo === undefined ? { valid: true } : { valid: false, reason: 'The marker is one of change files.' }),
-    readAll: () => list(),
+    readAll: (upTo) => list(upTo),
     async *readChanges(since, upTo) {
       if (isSameContent(since, upTo)) return { covers: 'changes' };
-      return yield* list(since);
+      return yield* list(upTo, since);
     },
     async readByIds(ids) {
       const wanted = new Set(ids);
       const found = new Map<string, Found>();
       for (const file of await chosen()) {
-        for await (const row of rowsOf(reader, file, objects.columns)) {
-          const id = objects.idOf(row, file);
-          if (!wanted.has(id)) continue;
-          const { item, more } = objects.read(row, file);
-          found.set(id, { kind: 'found', item, more });
+        for await (const rows of rowsOf(reader, file, objects.columns)) {
+          for (const row of rows) {
+            const id = objects.idOf(row, file);
+            if (wanted.has(id)) found.set(id, { kind: 'found', ...objects.read(row, file) });
+          }
           if (found.size === wanted.size) return found;
         }
       }

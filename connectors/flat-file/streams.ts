@@ -12,13 +12,14 @@ export function declareStreams(
       remedy: 'Name at least one below streams, with files and key. Those named users and groups make the views accounts and groups.',
     });
   }
-  return Object.entries(streams).map(([name, { proof: _proof, ...query }]) => ({
+  return Object.entries(streams).map(([name, { proof: _proof, attributes, ...query }]) => ({
     name,
     delta: 'full',
     misses: [],
     // Nobody but the file's author knows what its columns mean.
     mapping: {},
     volatile: [],
+    attributes,
     query,
   }));
 }

@@ -21,12 +21,12 @@ export async function* decoded<Facts>(
   content: AsyncGenerator<Buffer, Facts>,
   { name, encoding }: { readonly name: string; readonly encoding: string },
 ): AsyncGenerator<string, Facts & TextEnd> {
-  const decoder = new TextDecoder(encoding, { fatal: true });
+  const decodePiece = decoderOf(encoding);
   let last = '\n';
   let lines = 0;
   const decode = (chunk?: Buffer): string => {
     try {
-      const text = chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
+      const text = decodePiece(chunk);
       if (text !== '') last = text.charAt(text.length - 1);
       return text;
     } catch (error) {
@@ -49,6 +49,37 @@ export async function* decoded<Facts>(
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
     yield text;
   }
+}
+
+/** Decodes one piece after the other; without a piece what is left. Throws at bytes that are no text of the encoding. */
+function decoderOf(encoding: string): (chunk?: Buffer) => string {
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  if (decoder.encoding !== 'utf-8') return (chunk) => (chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true }));
+  // Node.js decodes a whole text several times as fast as the pieces of one, and to half the memory if it is ASCII.
+  const later = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  let used = decoder;
+  let cut: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    const bytes = chunk === undefined ? cut : cut.length === 0 ? chunk : Buffer.concat([cut, chunk]);
+    const end = chunk === undefined ? bytes.length : endOfCharacters(bytes);
+    cut = bytes.subarray(end);
+    if (end === 0) return '';
+    const text = used.decode(bytes.subarray(0, end));
+    used = later;
+    return text;
+  };
+}
+
+/** Where the last character of a piece of UTF-8 ends that is whole. */
+function endOfCharacters(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] as number;
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue;
+    const size = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return size > back ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
 }
 
 /** How many lines of a piece come before the first that can't be decoded by itself. The first one may have begun in the piece before. */

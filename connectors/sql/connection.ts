@@ -45,12 +45,13 @@ export interface Driver {
 /** Opens a driver's connection: statements one after the other, each within its time, none after a cancellation, every error typed. */
 export async function guarded(driver: Driver): Promise<Database> {
   const { dialect, name, settings, signal, pace } = driver;
-  // Not every driver lets what waits for an answer know that its connection was dropped.
-  const dropped = Promise.withResolvers<never>();
-  dropped.promise.catch(() => undefined);
+  // Not every driver lets what waits for an answer know that its connection was dropped. One promise for all of them would keep every answer.
+  let dropped = false;
+  const waiting = new Set<(error: Error) => void>();
   const drop = (): void => {
     driver.destroy();
-    dropped.reject(new Error('the connection was dropped'));
+    dropped = true;
+    for (const end of waiting) end(new Error('the connection was dropped'));
   };
   signal.throwIfAborted();
   signal.addEventListener('abort', drop, { once: true });
@@ -58,13 +59,16 @@ export async function guarded(driver: Driver): Promise<Database> {
 
   async function within<Result>(ms: number, what: string, work: () => Promise<Result>): Promise<Result> {
     let late = false;
+    const ended = Promise.withResolvers<never>();
+    waiting.add(ended.reject);
+    if (dropped) drop();
     // The server has the same limit for statements; a connection that was cut without a word has none.
     const timer = setTimeout(() => {
       late = true;
       drop();
     }, ms);
     try {
-      return await Promise.race([work(), dropped.promise]);
+      return await Promise.race([work(), ended.promise]);
     } catch (error) {
       signal.throwIfAborted();
       const failure = late ? databaseFailure('too-slow', name, what, '', error) : driver.fail(error, what);
@@ -72,6 +76,7 @@ export async function guarded(driver: Driver): Promise<Database> {
       throw failure;
     } finally {
       clearTimeout(timer);
+      waiting.delete(ended.reject);
     }
   }
 

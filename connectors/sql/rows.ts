@@ -1,5 +1,6 @@
+import { hash } from 'node:crypto';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Found, Item, SourceAttributes, SourceValue } from '../../model/item.ts';
+import type { Found, Item, ItemLinks, ObjectItem, SourceValue } from '../../model/item.ts';
 import { attributeOf, type Cell, type Column, fits } from './columns.ts';
 import type { Database } from './database.ts';
 import { joinKey, splitKey } from './ids.ts';
@@ -13,10 +14,8 @@ export interface Row {
   /** The values of the key's columns. */
   readonly key: readonly string[];
   readonly state: 'found' | 'out-of-scope' | 'deleted';
-  readonly lookupKey: string | undefined;
-  readonly attributes: SourceAttributes;
-  /** Links that columns of the row make. */
-  readonly references: Readonly<Record<string, readonly string[]>>;
+  /** Its values in the order of the select list, behind flags and order. */
+  readonly cells: readonly Cell[];
   /** The values of the columns that the rows were ordered by, ahead of the key. */
   readonly order: readonly string[];
 }
@@ -27,6 +26,9 @@ export interface PageOrder {
   /** Conditions of the rows. */
   readonly where: (builder: Builder) => readonly string[];
 }
+
+/** Columns of the select list ahead of all others. */
+const flags = 2;
 
 /** Ids asked for at once. */
 const idsAtOnce = 500;
@@ -130,7 +132,8 @@ export async function findByIds(
   return new Map(
     ids.map((id): readonly [string, Found] => {
       const [item, ...more] = items.get(id) ?? [];
-      if (item?.kind === 'object') return [id, { kind: 'found', item, more: more.filter((slice) => slice.kind === 'links') }];
+      if (item?.kind === 'object' || item?.kind === 'record')
+        return [id, { kind: 'found', item, more: more.filter((slice) => slice.kind === 'links') }];
       const state = rows.get(id)?.state;
       if (state === 'out-of-scope' || (state === undefined && 'query' in shape.plan.relation)) return [id, { kind: 'out-of-scope' }];
       return [id, { kind: 'gone' }];
@@ -160,18 +163,51 @@ export async function* objectPages(
 
 /** The items of rows that are in scope, each object followed by the slices of its links that are too many for it. */
 async function* itemsOf(database: Database, shape: StreamShape, rows: readonly Row[], pageSize: number): AsyncGenerator<Item, void> {
-  const linked = await linksOf(database, shape, rows, pageSize);
+  const linksOfRow = await linksOf(database, shape, rows, pageSize);
+  // What a value means follows from its column, as the database has it now.
+  const layout = hash('sha256', JSON.stringify(shape.attributes.map(({ name, column }) => [name, column.kind])));
   for (const row of rows) {
-    const { whole, slices } = linked(row);
+    const { whole, slices } = linksOfRow(row);
+    // A list that comes in slices is in no record.
+    if (Object.keys(whole).length < shape.links.length) {
+      yield objectOf(shape, row, whole);
+      yield* slices;
+      continue;
+    }
     yield {
-      kind: 'object',
+      kind: 'record',
       id: row.id,
-      ...(row.lookupKey === undefined ? {} : { key: row.lookupKey }),
-      attributes: row.attributes,
-      links: { ...row.references, ...whole },
+      record: `${layout}${JSON.stringify([row.cells, whole])}`,
+      linked: isLinked(shape),
+      object: () => objectOf(shape, row, whole),
     };
-    yield* slices;
   }
+}
+
+function isLinked({ references, links }: StreamShape): boolean {
+  return references.length + links.length > 0;
+}
+
+function objectOf(shape: StreamShape, { id, cells }: Row, whole: ItemLinks): ObjectItem {
+  let next = shape.key.length;
+  const take = (): Cell => cells[next++] ?? null;
+  const key = shape.lookupKey === undefined ? null : take();
+  const references = shape.references.map(({ kind, columns, idPrefix }) => {
+    const parts = columns.map(take);
+    return [kind, parts.every((part) => part !== null) ? [`${idPrefix}${joinKey(parts)}`] : []] as const;
+  });
+  const attributes: Record<string, SourceValue> = {};
+  for (const { name, column } of shape.attributes) {
+    const cell = take();
+    if (cell !== null) attributes[name] = attributeOf(column.kind, cell);
+  }
+  return {
+    kind: 'object',
+    id,
+    ...(key === null ? {} : { key }),
+    attributes,
+    ...(isLinked(shape) ? { links: { ...Object.fromEntries(references), ...whole } } : {}),
+  };
 }
 
 function selectList(builder: Builder, { attributes, key, lookupKey, references, plan }: StreamShape, order: readonly Column[]): string {
@@ -194,31 +230,17 @@ function selectList(builder: Builder, { attributes, key, lookupKey, references, 
 }
 
 function rowOf(shape: StreamShape, cells: readonly Cell[], order: readonly Column[]): Row {
-  let next = 2;
-  const take = (columns: readonly Column[]): readonly Cell[] => columns.map(() => cells[next++] ?? null);
-  const ordered = take(order);
-  const key = take(shape.key);
+  const [inScope, deleted] = cells;
+  const values = cells.slice(flags + order.length);
+  const key = values.slice(0, shape.key.length);
   if (!key.every((part) => part !== null)) throw missingKey(shape);
-  const [lookupKey] = take(shape.lookupKey === undefined ? [] : [shape.lookupKey]);
-  const references = shape.references.map(({ kind, columns, idPrefix }) => {
-    const parts = take(columns);
-    return [kind, parts.every((part) => part !== null) ? [`${idPrefix}${joinKey(parts)}`] : []] as const;
-  });
-  // In a loop, as a large table has millions of cells.
-  const attributes: (readonly [string, SourceValue])[] = [];
-  for (const { name, column } of shape.attributes) {
-    const cell = cells[next++] ?? null;
-    if (cell !== null) attributes.push([name, attributeOf(column.kind, cell)]);
-  }
   const isSet = (cell: Cell | undefined): boolean => Number(cell) === 1;
   return {
     id: `${shape.plan.idPrefix}${joinKey(key)}`,
     key,
-    state: isSet(cells[1]) ? 'deleted' : isSet(cells[0]) ? 'found' : 'out-of-scope',
-    lookupKey: lookupKey ?? undefined,
-    attributes: Object.fromEntries(attributes),
-    references: Object.fromEntries(references),
-    order: ordered.map((cell) => cell ?? ''),
+    state: isSet(deleted) ? 'deleted' : isSet(inScope) ? 'found' : 'out-of-scope',
+    cells: values,
+    order: order.map((_, index) => cells[flags + index] ?? ''),
   };
 }
 

@@ -46,6 +46,18 @@ export function streamBasis({ connector, declaration, stream, reads, steps }: Ba
   };
 }
 
+/**
+ * By what a connector makes objects of the source's records, as SHA-256 in hex: all of the fingerprint that decides what a record says, and not
+ * which steps are enabled.
+ */
+export function readingOf({ connector, declaration, reads }: Pick<BasisInput, 'connector' | 'declaration' | 'reads'>): string {
+  return sha256Hex({
+    connector: { type: connector.type, version: connector.version },
+    query: declaration.query,
+    attributes: [...new Set([...(declaration.attributes ?? []), ...reads])].sort(),
+  });
+}
+
 /** Which mapping a stream's stored attributes come from. */
 export function mappingVersion({ include, mapping }: Pick<StreamConfig, 'include' | 'mapping'>, transformEnabled: boolean): string {
   return sha256Hex({ include: include ?? null, mapping: transformEnabled ? mapping : null }).slice(0, 16);

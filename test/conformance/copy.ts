@@ -28,6 +28,7 @@ export function createCopy(trial: Trial): Copy {
     const { server, next } = await begin(mode);
     const news = new Map<string, ReadonlyMap<string, News>>();
     const listed = new Set<string>();
+    const exact = new Set<string>();
     for (const stream of streams.keys()) {
       await using session = await trial.open({ server });
       const upTo = next.get(stream) as Marker;
@@ -38,12 +39,18 @@ export function createCopy(trial: Trial): Copy {
       if (since === undefined || end.covers === 'listing') {
         demandSeal(end, session, intake, stream);
         listed.add(stream);
+        if (end.covers === 'listing' && end.exact === true) exact.add(stream);
       }
       news.set(stream, intake.news);
     }
-    const doubtful = doubtfulIds(listed, news);
+    const doubtful = doubtfulIds(listed.difference(exact), news);
     const referrers = referrersOfArrivals(news);
-    for (const [stream, objects] of streams) apply(objects, news.get(stream) as ReadonlyMap<string, News>);
+    for (const [stream, objects] of streams) {
+      const told = news.get(stream) as ReadonlyMap<string, News>;
+      // Nothing later is known of who is absent than that.
+      if (exact.has(stream)) for (const id of objects.keys()) if (!told.has(id)) objects.delete(id);
+      apply(objects, told);
+    }
     await using session = await trial.open({ server });
     for (const stream of streams.keys()) await reread(session, stream, doubtful.get(stream) ?? [], referrers.get(stream) ?? []);
     markers = next;

@@ -1,5 +1,5 @@
 import type { ReadEnd, Seal, Session } from '../../connectors/connector.ts';
-import type { Found, Item, SourceAttributes } from '../../model/item.ts';
+import { type Found, type Item, objectOf, type SourceAttributes } from '../../model/item.ts';
 import { demand } from './verdicts.ts';
 
 /** An object as a connector gave it, long lists of links put together. A kind of link that is absent is unknown. */
@@ -50,12 +50,13 @@ export function createIntake(stream: string): Intake {
       gone.add(item.id);
       news.set(item.id, { kind: 'gone' });
     } else {
-      demand(item.id !== '', `${stream}: an object came without an id`);
+      const { id, key, attributes, links: lists = {} } = objectOf(item);
+      demand(id !== '', `${stream}: an object came without an id`);
+      demand(id === item.id, `${stream} ${item.id}: its record is of the object ${id}`);
       objects += 1;
-      const links = new Map(Object.entries(item.links ?? {}).map(([kind, targets]) => [kind, new Set(targets)] as const));
-      open = { id: item.id, links };
-      const object = { id: item.id, key: item.key, attributes: item.attributes, links };
-      news.set(item.id, { kind: 'object', object, returned: gone.has(item.id) });
+      const links = new Map(Object.entries(lists).map(([kind, targets]) => [kind, new Set(targets)] as const));
+      open = item.kind === 'object' ? { id, links } : undefined;
+      news.set(id, { kind: 'object', object: { id, key, attributes, links }, returned: gone.has(id) });
     }
   };
   return { news, objects: () => objects, add: (items) => items.forEach(one), end: finish };

@@ -1,6 +1,6 @@
 import type { Finding, Session } from '../../../connectors/connector.ts';
 import { sql } from '../../../connectors/sql/index.ts';
-import type { Item } from '../../../model/item.ts';
+import { type Item, objectOf } from '../../../model/item.ts';
 import type { Marker, ServerIdentity } from '../../../model/marker.ts';
 
 export type Block = Readonly<Record<string, unknown>>;
@@ -31,9 +31,10 @@ export function openPeople({ settings, password }: SqlTarget, block: Block, choi
   });
 }
 
+/** Objects with their content. */
 async function itemsOf(pages: AsyncGenerator<readonly Item[], unknown>): Promise<readonly Item[]> {
   const items: Item[] = [];
-  for await (const page of pages) items.push(...page);
+  for await (const page of pages) items.push(...page.map((item) => (item.kind === 'record' ? objectOf(item) : item)));
   return items;
 }
 
@@ -76,5 +77,7 @@ export function told(items: readonly Item[]): readonly string[] {
 
 /** Attributes of the objects, by id. */
 export function attributesOf(items: readonly Item[]): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(items.flatMap((item) => (item.kind === 'object' ? [[item.id, item.attributes]] : [])));
+  return Object.fromEntries(
+    items.flatMap((item) => (item.kind === 'object' || item.kind === 'record' ? [[item.id, objectOf(item).attributes]] : [])),
+  );
 }

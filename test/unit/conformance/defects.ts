@@ -1,6 +1,6 @@
 import type { Connector, ReadEnd, Session } from '../../../connectors/connector.ts';
 import { isTidemarkFailure, TidemarkFailure } from '../../../model/failure.ts';
-import type { Found, Item } from '../../../model/item.ts';
+import { type Found, type Item, type ObjectItem, objectOf, type RecordItem } from '../../../model/item.ts';
 
 /** A connector that does one thing wrong. */
 export interface Defect {
@@ -27,7 +27,6 @@ export function broken(connector: Connector, { breakSession, breakConnector }: D
 }
 
 type Pages = AsyncGenerator<readonly Item[], ReadEnd>;
-type ObjectItem = Extract<Item, { kind: 'object' }>;
 
 /** The same read with each of its items replaced by others. */
 async function* eachItem(read: Pages, change: (item: Item) => readonly Item[]): Pages {
@@ -65,17 +64,33 @@ async function* byOffset(read: () => Pages, pageSize = 3): Pages {
   }
 }
 
-const changedObject = (change: (item: ObjectItem) => ObjectItem) => (item: Item) => [item.kind === 'object' ? change(item) : item];
+const changedObject = (change: (item: ObjectItem) => ObjectItem | RecordItem) => (item: Item) => [
+  item.kind === 'object' ? change(item) : item,
+];
+
+/** A read whose listing is called exact. */
+async function* calledExact(read: Pages): Pages {
+  const end = yield* read;
+  return end.covers === 'listing' ? { ...end, exact: true } : end;
+}
+
+/** The object as a record of this text. */
+const recordOf = (item: ObjectItem, record: string, linked = item.links !== undefined): RecordItem => {
+  return { kind: 'record', id: item.id, record, linked, object: () => item };
+};
 
 /** Breaks what all three ways of reading give. */
-function everywhere(session: Session, change: (item: ObjectItem) => ObjectItem): Partial<Session> {
+function everywhere(session: Session, change: (item: ObjectItem) => ObjectItem | RecordItem): Partial<Session> {
   return {
     readAll: (...asked) => eachItem(session.readAll(...asked), changedObject(change)),
     readChanges: (...asked) => eachItem(session.readChanges(...asked), changedObject(change)),
     async readByIds(...asked) {
       const answers = await session.readByIds(...asked);
       return new Map(
-        [...answers].map(([id, found]): [string, Found] => [id, found.kind === 'found' ? { ...found, item: change(found.item) } : found]),
+        [...answers].map(([id, found]): [string, Found] => [
+          id,
+          found.kind === 'found' ? { ...found, item: change(objectOf(found.item)) } : found,
+        ]),
       );
     },
   };
@@ -221,6 +236,31 @@ export const defects: readonly Defect[] = [
         ...item,
         attributes: { ...item.attributes, text: `${item.attributes.text} ${crypto.randomUUID()}` },
       })),
+  },
+  {
+    does: 'gives records without all of what objects are made of',
+    foundBy: 'records',
+    saying: /came as the same record twice, and: text of .* is "Text 1" instead of "Another text"/,
+    breakSession: (session) => everywhere(session, (item) => recordOf(item, item.key ?? '')),
+  },
+  {
+    does: 'gives records without the links',
+    foundBy: 'records',
+    saying: /came as the same record twice, and: links of kind member are/,
+    breakSession: (session) =>
+      everywhere(session, (item) => recordOf(item, JSON.stringify([item.key, item.attributes.text, item.attributes.values]))),
+  },
+  {
+    does: 'gives records that do not say that there are links',
+    foundBy: 'records',
+    saying: /its record says that it has no links, and it is not so/,
+    breakSession: (session) => everywhere(session, (item) => recordOf(item, JSON.stringify(item), false)),
+  },
+  {
+    does: 'calls a listing exact in which later changes are',
+    foundBy: 'exact-listing',
+    saying: /came after the marker, and is in a listing that is called exact/,
+    breakSession: (session) => ({ readAll: (...asked) => calledExact(session.readAll(...asked)) }),
   },
   {
     does: 'reads texts in the wrong character set',

@@ -54,7 +54,7 @@ test('what a source can not be made to do is reported as not shown, with the rea
     expect.objectContaining({ name: 'cut-connection-in-delta', outcome: 'not shown', reason: 'no connection' }),
   ]);
   expect(report.passed).toBe(true);
-  expect(tellReport(report)).toMatch(/not shown restored: .*\n +it forgets at once\n(.*\n)*33 shown, 3 not shown, 0 failed$/);
+  expect(tellReport(report)).toMatch(/not shown restored: .*\n +it forgets at once\n(.*\n)*35 shown, 3 not shown, 0 failed$/);
 });
 
 test('a stream without full deltas shows nothing about deltas, and says why', async () => {

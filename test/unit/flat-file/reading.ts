@@ -59,7 +59,7 @@ export async function toEnd(read: AsyncGenerator<readonly Item[], ReadEnd>): Pro
   for (;;) {
     const step = await read.next();
     if (step.done === true) return { items, end: step.value };
-    items.push(...step.value);
+    items.push(...step.value.map((item) => (item.kind === 'record' ? item.object() : item)));
   }
 }
 
