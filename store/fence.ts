@@ -39,7 +39,8 @@ export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, is
 /**
  * A transaction that writes only while the attempt holds. `exclusive` orders it after every other writer of the integration; `shared`
  * lets the attempts that stage several streams write side by side, and does not wait for the disk: a crash that takes its commit takes
- * staging too, so that the run begins again, and a later commit that did wait has this one before it in the log.
+ * staging too, so that the run begins again, and a later commit that did wait has this one before it in the log. (Identities stage nothing:
+ * what they note as done, and what was done, are lost together, and each of their steps ends with a commit that waits.)
  */
 export function fenced<T>(
   pool: pg.Pool,

@@ -20,6 +20,7 @@ import { Migration008Identities } from './migrations/migration-008-identities.ts
 import { Migration010Counts } from './migrations/migration-010-counts.ts';
 import { Migration012Remap } from './migrations/migration-012-remap.ts';
 import { Migration013Created } from './migrations/migration-013-created.ts';
+import { Migration014PlainKeys } from './migrations/migration-014-plain-keys.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -76,6 +77,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '010-counts', class: Migration010Counts },
         { name: '012-remap', class: Migration012Remap },
         { name: '013-created', class: Migration013Created },
+        { name: '014-plain-keys', class: Migration014PlainKeys },
       ],
       tableName: 'tidemark_migration',
       snapshot: false,

@@ -34,9 +34,10 @@ function pass(deps: Dependencies, plan: IdentityPlan, name: string, work: (parts
     await work({
       plan,
       spec: specify(rules),
-      transaction: (run) => {
+      batchSize: 10_000,
+      transaction: (lock, run) => {
         signal.throwIfAborted();
-        return fenced(deps.store.pool, attempt, 'exclusive', run);
+        return fenced(deps.store.pool, attempt, lock, run);
       },
       progress: (rows) => progress(undefined, rows),
     });

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { FeedPlace } from '../sql/feed-cursor.ts';
 import { requireWhole } from '../sql/feed-cursor.ts';
+import { lookUpByIndex, type Range, sideBySide } from './batches.ts';
 import type { Specification } from './specification.ts';
 
 const streamRows = `jsonb_to_recordset($1::jsonb) as s (integration text collate "C", stream text collate "C", level int)`;
@@ -55,31 +56,38 @@ export async function collectChanged(
   return { noted: Number(noted), next: more ? { position, tag, change } : null };
 }
 
-/** Objects that are noted in one transaction. */
-const objectsAtOnce = 50_000;
+/** Ids of objects, not all of which are there, that are noted in one transaction. */
+const idsAtOnce = 50_000;
 
-/** Notes the objects of all streams with ids above `after`, some at a time. Returns the id to go on after, null at the end. */
-export async function collectAll(
-  client: pg.ClientBase,
-  spec: Specification,
-  after: string,
-): Promise<{ readonly noted: number; readonly next: string | null }> {
-  const { rows } = await client.query<{ noted: string; last: string | null; seen: string }>(
-    `with page as materialized (
-       select o.id, o.integration_id, o.stream, o.deleted_at from tidemark.object o where o.id > $2 order by o.id limit ${objectsAtOnce}),
-     noted as (
-       insert into tidemark.identity_pending (level, object_id, changed)
-       select s.level, p.id, true
-         from page p join ${streamRows} on s.integration = p.integration_id and s.stream = p.stream
-        where p.deleted_at is null
-        order by s.level, p.id
-       on conflict (level, object_id) do nothing
-       returning 1)
-     select (select count(*) from noted) as noted, max(id) as last, count(*) as seen from page`,
-    [spec.streams, after],
+/** The ends of the next ranges of all objects, for `collectAll`: even ones, as counting the objects would read them all. */
+export async function objectEnds(client: pg.ClientBase, after: string): Promise<readonly string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `select $1::bigint + n.nth * ${idsAtOnce} as id
+       from generate_series(1, ${sideBySide}) n (nth)
+      where $1::bigint + (n.nth - 1) * ${idsAtOnce} < (select max(o.id) from tidemark.object o)
+      order by n.nth`,
+    [after],
   );
-  const { noted, last, seen } = rows[0] ?? {};
-  return { noted: Number(noted), next: Number(seen) === objectsAtOnce ? (last ?? null) : null };
+  return rows.map(({ id }) => id);
+}
+
+/** Notes the objects of all streams in a range. Returns how many. Ranges may be noted side by side. */
+export async function collectAll(client: pg.ClientBase, spec: Specification, range: Range): Promise<number> {
+  await lookUpByIndex(client);
+  const { rowCount } = await client.query(
+    `insert into tidemark.identity_pending (level, object_id, changed)
+     select s.level, o.id, true
+       from tidemark.object o
+       join ${streamRows} on s.integration = o.integration_id and s.stream = o.stream
+       left join (
+         select q.level, q.object_id from tidemark.identity_pending q
+          where q.level = any(array(select s.level from ${streamRows})) and q.object_id > $2 and q.object_id <= $3 offset 0) p
+         on p.level = s.level and p.object_id = o.id
+      where o.id > $2 and o.id <= $3 and o.deleted_at is null and p.object_id is null
+      order by s.level, o.id`,
+    [spec.streams, range.after, range.upTo],
+  );
+  return rowCount ?? 0;
 }
 
 /**
@@ -88,20 +96,27 @@ export async function collectAll(
  */
 export async function collectRest(client: pg.ClientBase, spec: Specification): Promise<number> {
   const { rowCount } = await client.query(
-    `insert into tidemark.identity_pending (level, object_id, changed)
-     select coalesce(s.level, 0), k.object_id, true
-       from (select i.object_id from tidemark.identity_object i union select e.object_id from tidemark.identity_key e) k
-       left join tidemark.identity_pending p on p.object_id = k.object_id
-       left join lateral (select o.integration_id, o.stream from tidemark.object o where o.id = k.object_id offset 0) o on true
-       left join ${streamRows} on s.integration = o.integration_id and s.stream = o.stream
-      where p.object_id is null`,
+    `with other as materialized (
+       select i.object_id, p.level
+         from tidemark.identity_object i left join tidemark.identity_pending p on p.object_id = i.object_id
+        where p.level is distinct from i.level
+       union
+       select e.object_id, p.level
+         from tidemark.identity_key e left join tidemark.identity_pending p on p.object_id = e.object_id
+        where p.level is distinct from e.level),
+     placed as materialized (
+       select t.object_id, coalesce(t.level, s.level, 0) as level, t.level is null as unnoted
+         from other t
+         left join lateral (select o.integration_id, o.stream from tidemark.object o where o.id = t.object_id offset 0) o on true
+         left join ${streamRows} on s.integration = o.integration_id and s.stream = o.stream),
+     objects as (
+       update tidemark.identity_object i set level = p.level from placed p where p.object_id = i.object_id and p.level <> i.level),
+     keys as (
+       update tidemark.identity_key e set level = p.level from placed p where p.object_id = e.object_id and p.level <> e.level)
+     insert into tidemark.identity_pending (level, object_id, changed)
+     select p.level, p.object_id, true from placed p where p.unnoted`,
     [spec.streams],
   );
-  for (const table of ['identity_object', 'identity_key']) {
-    await client.query(
-      `update tidemark.${table} t set level = p.level from tidemark.identity_pending p where p.object_id = t.object_id and t.level <> p.level`,
-    );
-  }
   return rowCount ?? 0;
 }
 

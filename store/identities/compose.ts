@@ -1,9 +1,7 @@
 import type pg from 'pg';
+import { endsAfter, lookUpByIndex, type Range } from './batches.ts';
 import { commonKeyLimit } from './correlate.ts';
 import type { Specification } from './specification.ts';
-
-/** Identities that are composed in one transaction. */
-const batchSize = 10_000;
 
 /** What a batch came to. */
 export interface Composed {
@@ -16,19 +14,24 @@ export interface Composed {
 
 /**
  * Gives anchors that have no identity yet the one that goes on as theirs: of an object that belonged together with one of theirs, or, where
- * that person's objects are all gone, of one with the same keys. Looks at a batch of the noted anchors above `after`; returns the anchor to
+ * that person's objects are all gone, of one with the same keys. Looks at `size` of the noted anchors above `after`; returns the anchor to
  * go on after, null at the end. Done again it changes nothing.
  */
-export async function continueIdentities(client: pg.ClientBase, spec: Specification, after: string): Promise<string | null> {
+export async function continueIdentities(client: pg.ClientBase, spec: Specification, after: string, size: number): Promise<string | null> {
+  await lookUpByIndex(client);
   const { rows } = await client.query<{ last: string | null; anchors: string }>(
     `with batch as materialized (
-       select s.anchor_id from tidemark.identity_stale s where s.anchor_id > $1 order by s.anchor_id limit ${batchSize}),
+       select s.anchor_id from tidemark.identity_stale s where s.anchor_id > $1 order by s.anchor_id limit $3),
      heirless as materialized (
        select b.anchor_id, i.level
          from batch b
-         cross join lateral (select e.level from tidemark.identity_object e where e.object_id = b.anchor_id and e.anchor_id = b.anchor_id offset 0) i
-         left join lateral (select t.id from tidemark.identity t where t.anchor_id = b.anchor_id offset 0) own on true
-        where own.id is null),
+         join (
+           select e.object_id, e.level from tidemark.identity_object e
+            where e.object_id = any(array(select x.anchor_id from batch x)) and e.anchor_id = e.object_id offset 0) i on i.object_id = b.anchor_id
+         left join (
+           select t.anchor_id from tidemark.identity t where t.anchor_id = any(array(select x.anchor_id from batch x)) offset 0) own
+           on own.anchor_id = b.anchor_id
+        where own.anchor_id is null and exists (select from tidemark.identity)),
      former as (
        select h.anchor_id, h.level, m.former_anchor_id, 0::bigint as place
          from heirless h
@@ -57,78 +60,92 @@ export async function continueIdentities(client: pg.ClientBase, spec: Specificat
        update tidemark.identity t set anchor_id = g.anchor_id
          from granted g where t.id = g.id and t.id = any(array(select x.id from granted x)))
      select max(anchor_id) as last, count(*) as anchors from batch`,
-    [after, spec.rules],
+    [after, spec.rules, size],
   );
   const { last, anchors } = rows[0] ?? {};
-  return Number(anchors) === batchSize ? (last ?? null) : null;
+  return Number(anchors) === size ? (last ?? null) : null;
+}
+
+/** The ends of the next ranges of the noted anchors, for `composeRange`. */
+export function staleEnds(client: pg.ClientBase, after: string, size: number): Promise<readonly string[]> {
+  return endsAfter(client, 'select anchor_id as id from tidemark.identity_stale', after, size);
 }
 
 /**
- * Composes a batch of the noted identities anew from the objects that belong to them: each attribute from the first place that has a value,
- * with its origin; ends those that nobody belongs to any more. Null when none is left.
+ * Composes a range of the noted identities anew from the objects that belong to them: each attribute from the first place that has a value,
+ * with its origin; ends those that nobody belongs to any more. Ranges may be composed side by side.
  */
-export async function composeBatch(client: pg.ClientBase, spec: Specification): Promise<Composed | null> {
-  const { rows: batch } = await client.query<{ anchors: string[] | null }>(
+export async function composeRange(client: pg.ClientBase, spec: Specification, range: Range): Promise<Composed> {
+  const { rows: batch } = await client.query<{ anchors: string[] }>(
     `with batch as (
-       delete from tidemark.identity_stale s
-        where s.ctid = any(array(select q.ctid from tidemark.identity_stale q order by q.anchor_id limit ${batchSize})) returning s.anchor_id)
-     select array_agg(anchor_id order by anchor_id) as anchors from batch`,
+       delete from tidemark.identity_stale s where s.anchor_id > $1 and s.anchor_id <= $2 returning s.anchor_id)
+     select coalesce(array_agg(anchor_id order by anchor_id), '{}') as anchors from batch`,
+    [range.after, range.upTo],
   );
-  const anchors = batch[0]?.anchors;
-  if (!anchors) return null;
+  await lookUpByIndex(client);
   const { rows } = await client.query<Record<keyof Composed, string>>(
-    `with head as materialized (
-       select b.anchor_id, i.leads is not null as leads, t.id, t.attributes, t.origins, t.ended_at
+    `with belonging as materialized (
+       select e.object_id, e.anchor_id, e.level from tidemark.identity_object e where e.anchor_id = any($1)),
+     lead as materialized (select b.anchor_id from belonging b where b.object_id = b.anchor_id),
+     head as materialized (
+       select b.anchor_id, l.anchor_id is not null as leads, t.id, t.attributes, t.origins, t.ended_at
          from unnest($1::bigint[]) as b (anchor_id)
-         left join lateral (
-           select true as leads from tidemark.identity_object e where e.object_id = b.anchor_id and e.anchor_id = b.anchor_id offset 0) i on true
-         left join lateral (
-           select s.id, s.attributes, s.origins, s.ended_at from tidemark.identity s where s.anchor_id = b.anchor_id offset 0) t on true),
-     member as materialized (
-       select h.anchor_id, m.object_id, m.level, o.source_id, o.attributes
-         from head h
-         cross join lateral (select e.object_id, e.level from tidemark.identity_object e where e.anchor_id = h.anchor_id offset 0) m
-         cross join lateral (select s.source_id, s.attributes from tidemark.object s where s.id = m.object_id offset 0) o
-        where h.leads),
+         left join lead l on l.anchor_id = b.anchor_id
+         left join (
+           select s.id, s.anchor_id, s.attributes, s.origins, s.ended_at from tidemark.identity s where s.anchor_id = any($1) offset 0) t
+           on t.anchor_id = b.anchor_id),
      flow as materialized (
        select f.* from jsonb_to_recordset($2::jsonb)
-         as f (attribute text collate "C", place int, level int, source text, lookup text collate "C", value text, origin text)),
+         as f (number int, attribute text, place int, level int, source text, lookup text collate "C", value text, origin text)),
+     given as materialized (
+       select m.anchor_id, m.object_id, o.source_id, f.number, f.place, f.lookup, f.value as wanted, o.attributes -> f.source as value
+         from belonging m
+         join lead l on l.anchor_id = m.anchor_id
+         join (
+           select s.id, s.source_id, s.attributes from tidemark.object s
+            where s.id = any(array(select b.object_id from belonging b)) offset 0) o on o.id = m.object_id
+         join flow f on f.level = m.level),
      need as materialized (
-       select m.anchor_id, m.object_id, m.source_id, f.attribute, f.place, f.origin, f.lookup, f.value, k.key, k.nth
-         from member m
-         join flow f on f.level = m.level and f.lookup is not null
-         cross join lateral (
-           select c.key collate "C" as key, c.nth from tidemark.correlation_keys(m.attributes, array[f.source], '{}') with ordinality as c (key, nth)) k),
+       select p.*, 1::bigint as nth
+         from (select g.*, tidemark.correlation_key(g.value #>> '{}', '{}') collate "C" as key
+                 from given g where g.lookup is not null and jsonb_typeof(g.value) <> 'array' offset 0) p
+        where p.key <> ''
+       union all
+       select g.*, k.key collate "C", k.nth
+         from given g
+         cross join lateral tidemark.correlation_keys(jsonb_build_object('of', g.value), '{of}', '{}') with ordinality as k (key, nth)
+        where g.lookup is not null and jsonb_typeof(g.value) = 'array'),
      answer as materialized (
-       select q.lookup, q.key, q.value, a.object_id, a.result
-         from (select distinct n.lookup, n.key, n.value from need n) q
+       select q.lookup, q.key, q.wanted, a.object_id, a.value
+         from (select distinct n.lookup, n.key, n.wanted from need n) q
          cross join lateral (
-           select e.object_id, o.attributes -> q.value as result
+           select e.object_id, o.attributes -> q.wanted as value
              from tidemark.identity_key e
              cross join lateral (
                select s.source_id, s.attributes from tidemark.object s where s.id = e.object_id and s.deleted_at is null offset 0) o
             where e.rule = q.lookup and e.key = q.key
             order by o.source_id limit 1) a),
      offer as (
-       select m.anchor_id, f.attribute, f.place, m.object_id, m.source_id, 1::bigint as nth, m.attributes -> f.source as value,
-              jsonb_build_object('object', m.object_id, 'rule', f.origin) as origin
-         from member m join flow f on f.level = m.level and f.lookup is null
+       select g.anchor_id, g.number, g.place, g.object_id, g.source_id, 1::bigint as nth, g.value, null::bigint as looked_up
+         from given g where g.lookup is null
        union all
-       select n.anchor_id, n.attribute, n.place, n.object_id, n.source_id, n.nth, a.result,
-              jsonb_build_object('object', n.object_id, 'rule', n.origin, 'lookedUp', a.object_id)
-         from need n join answer a on a.lookup = n.lookup and a.key = n.key and a.value = n.value),
+       select n.anchor_id, n.number, n.place, n.object_id, n.source_id, n.nth, a.value, a.object_id
+         from need n join answer a on a.lookup = n.lookup and a.key = n.key and a.wanted = n.wanted),
      chosen as (
-       select distinct on (o.anchor_id, o.attribute) o.anchor_id, o.attribute, o.value, o.origin
+       select distinct on (o.anchor_id, o.number) o.anchor_id, o.number, o.place, o.value, o.object_id, o.looked_up
          from offer o
         where jsonb_typeof(o.value) <> 'null'
-        order by o.anchor_id, o.attribute, o.place, o.object_id <> o.anchor_id, o.source_id, o.nth),
+        order by o.anchor_id, o.number, o.place, o.object_id <> o.anchor_id, o.source_id, o.nth),
+     gathered as (
+       select c.anchor_id, jsonb_object_agg(f.attribute, c.value) as attributes,
+              ('{' || string_agg(f.origin || c.object_id || coalesce(',"lookedUp":' || c.looked_up, '') || '}', ',') || '}')::jsonb as origins
+         from chosen c join flow f on f.number = c.number and f.place = c.place
+        group by c.anchor_id),
      composed as materialized (
        select h.anchor_id, h.id, h.ended_at, coalesce(c.attributes, '{}') as attributes, coalesce(c.origins, '{}') as origins,
               h.ended_at is not null or h.attributes is distinct from coalesce(c.attributes, '{}')
                 or h.origins is distinct from coalesce(c.origins, '{}') as differs
-         from head h
-         left join (select s.anchor_id, jsonb_object_agg(s.attribute, s.value) as attributes, jsonb_object_agg(s.attribute, s.origin) as origins
-                      from chosen s group by s.anchor_id) c on c.anchor_id = h.anchor_id
+         from head h left join gathered c on c.anchor_id = h.anchor_id
         where h.leads),
      created as (
        insert into tidemark.identity (anchor_id, attributes, origins)
@@ -143,10 +160,7 @@ export async function composeBatch(client: pg.ClientBase, spec: Specification): 
        returning 1),
      wanted as materialized (select distinct n.anchor_id, n.lookup, n.key from need n),
      kept as materialized (
-       select d.anchor_id, d.rule, d.key, d.place
-         from head h
-         cross join lateral (
-           select e.anchor_id, e.rule, e.key, e.ctid as place from tidemark.identity_dependency e where e.anchor_id = h.anchor_id offset 0) d),
+       select e.anchor_id, e.rule, e.key, e.ctid as place from tidemark.identity_dependency e where e.anchor_id = any($1)),
      dropped as (
        delete from tidemark.identity_dependency e
         where e.ctid = any(array(
@@ -163,7 +177,7 @@ export async function composeBatch(client: pg.ClientBase, spec: Specification): 
             (select count(*) from composed where id is not null and not differs) as unchanged,
             (select count(*) from ended) as ended,
             (select count(*) from composed where id is not null and ended_at is not null) as restored`,
-    [anchors, spec.flow],
+    [batch[0]?.anchors, spec.flow],
   );
   const { created, updated, unchanged, ended, restored } = rows[0] as Record<keyof Composed, string>;
   return {

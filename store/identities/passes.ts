@@ -1,18 +1,25 @@
 import type pg from 'pg';
 import type { IdentityPlan } from '../../model/identity-run.ts';
 import { findPlace } from '../sql/feed-cursor.ts';
-import { collectAll, collectChanged, collectRest, forgetPending } from './collect.ts';
-import { composeBatch, continueIdentities } from './compose.ts';
-import { correlateBatch } from './correlate.ts';
+import { inRanges } from './batches.ts';
+import { collectAll, collectChanged, collectRest, forgetPending, objectEnds } from './collect.ts';
+import { composeRange, continueIdentities, staleEnds } from './compose.ts';
+import { correlateBatch, correlateRange, pendingEnds } from './correlate.ts';
 import type { Specification } from './specification.ts';
 import { addTotals } from './totals.ts';
 
-/** How a pass makes its transactions, one after the other, and what it tells between them. */
+/** How a pass makes its transactions, and what it tells between them. */
 export interface Pass {
-  transaction<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T>;
+  /**
+   * `exclusive` orders it after every other; `shared` lets those of ranges go side by side, and does not wait for the disk: what a crash takes
+   * back of the work it takes back of the note, too. Each pass ends with one that waits.
+   */
+  transaction<T>(lock: 'exclusive' | 'shared', work: (client: pg.ClientBase) => Promise<T>): Promise<T>;
   /** Told how many rows the pass has gone through. */
   progress(rows: number): void;
   readonly spec: Specification;
+  /** How many objects are joined, or identities composed, in one transaction. */
+  readonly batchSize: number;
   readonly plan: Pick<IdentityPlan, 'mode' | 'anew' | 'marker' | 'claim'>;
 }
 
@@ -24,58 +31,72 @@ export async function collect({ transaction, progress, spec, plan }: Pass): Prom
     progress(noted);
   };
   if (plan.mode === 'complete') {
-    if (plan.anew) await transaction(forgetPending);
-    for (let after: string | null = '0'; after !== null; ) {
-      const from: string = after;
-      const page = await transaction((client) => collectAll(client, spec, from));
-      count(page.noted);
-      after = page.next;
-    }
-    count(await transaction((client) => collectRest(client, spec)));
+    if (plan.anew) await transaction('exclusive', forgetPending);
+    await inRanges(
+      (after) => transaction('shared', (client) => objectEnds(client, after)),
+      async (range) => count(await transaction('shared', (client) => collectAll(client, spec, range))),
+    );
+    count(await transaction('exclusive', (client) => collectRest(client, spec)));
     return;
   }
   const { stored, next } = plan.marker;
   if (!stored) return;
-  const upTo = await transaction((client) => findPlace(client, next.position));
-  for (let from = await transaction((client) => findPlace(client, stored.marker.position)); ; ) {
-    const page = await transaction((client) => collectChanged(client, spec, from, upTo));
+  const upTo = await transaction('exclusive', (client) => findPlace(client, next.position));
+  for (let from = await transaction('exclusive', (client) => findPlace(client, stored.marker.position)); ; ) {
+    const page = await transaction('exclusive', (client) => collectChanged(client, spec, from, upTo));
     count(page.noted);
     if (page.next === null) return;
     from = page.next;
   }
 }
 
-/** Decides for each object that is noted whose identity it belongs to: source after source, as each depends on those before it. */
-export async function joinAll({ transaction, progress, spec, plan }: Pass): Promise<void> {
+/**
+ * Decides for each object that is noted whose identity it belongs to: source after source, as each depends on those before it. A complete run
+ * does it side by side, and then for those objects of the source that depend on others of it.
+ */
+export async function joinAll({ transaction, progress, spec, batchSize: size, plan }: Pass): Promise<void> {
+  const wakes = plan.mode === 'delta';
   let joined = 0;
+  const join = async (lock: 'exclusive' | 'shared', correlate: (client: pg.ClientBase) => Promise<number>): Promise<number> => {
+    const objects = await transaction(lock, async (client) => {
+      const read = await correlate(client);
+      if (read > 0) await addTotals(client, plan.claim.runId, { read });
+      return read;
+    });
+    joined += objects;
+    progress(joined);
+    return objects;
+  };
   for (let level = 0; level <= spec.levels; level++) {
-    for (let read = Number.NaN; read !== 0; ) {
-      read = await transaction(async (client) => {
-        const objects = await correlateBatch(client, { spec, level, wakes: plan.mode === 'delta' });
-        if (objects > 0) await addTotals(client, plan.claim.runId, { read: objects });
-        return objects;
+    const parameters = { spec, level, size, wakes };
+    if (!wakes) {
+      const ends = (after: string) => transaction('shared', (client) => pendingEnds(client, parameters, after));
+      await inRanges(ends, async (range) => {
+        await join('shared', (client) => correlateRange(client, parameters, range));
       });
-      joined += read;
-      progress(joined);
     }
+    while ((await join('exclusive', (client) => correlateBatch(client, parameters))) > 0);
   }
 }
 
 /** Composes the identities that the joining, or a change of what they depend on, has made doubtful. */
-export async function composeAll({ transaction, progress, spec, plan }: Pass): Promise<void> {
+export async function composeAll({ transaction, progress, spec, batchSize, plan }: Pass): Promise<void> {
   for (let after: string | null = '0'; after !== null; ) {
     const from: string = after;
-    after = await transaction((client) => continueIdentities(client, spec, from));
+    after = await transaction('exclusive', (client) => continueIdentities(client, spec, from, batchSize));
     progress(0);
   }
-  for (let composed = 0; ; ) {
-    const batch = await transaction(async (client) => {
-      const totals = await composeBatch(client, spec);
-      if (totals !== null) await addTotals(client, plan.claim.runId, totals);
-      return totals;
+  let composed = 0;
+  const ends = (after: string) => transaction('shared', (client) => staleEnds(client, after, batchSize));
+  await inRanges(ends, async (range) => {
+    const totals = await transaction('shared', async (client) => {
+      const found = await composeRange(client, spec, range);
+      await addTotals(client, plan.claim.runId, found);
+      return found;
     });
-    if (batch === null) return;
-    composed += Object.values(batch).reduce((sum, number) => sum + number, 0);
+    composed += Object.values(totals).reduce((sum, number) => sum + number, 0);
     progress(composed);
-  }
+  });
+  // The one that waits for the disk.
+  await transaction('exclusive', async () => undefined);
 }

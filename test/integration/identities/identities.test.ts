@@ -79,6 +79,17 @@ describe('a value that is looked up', () => {
   });
 });
 
+it('several values of an attribute are looked up in their order, until one is found', async () => {
+  world.put('hr', 'many-places', { number: '210', building: ['nowhere', 'y2', 'y1'] });
+  world.putBuilding('b-y1', { code: 'y1', cn: 'First' });
+  world.putBuilding('b-y2', { code: 'y2', cn: 'Second' });
+  await settle();
+  expect(await valuesOf('many-places')).toEqual({ place: ['Second', 'many-places'] });
+  world.remove('hr', 'b-y2');
+  await settle();
+  expect(await valuesOf('many-places')).toEqual({ place: ['First', 'many-places'] });
+});
+
 describe('an object that fits several', () => {
   it('waits for a person, whose decisions hold against every rule and every recomputation', async () => {
     world.put('hr', 'two-a', { number: '301', mail: 'same@example.com' });
@@ -125,6 +136,37 @@ describe('keys', () => {
     expect(rows).toEqual(key === null ? [] : [{ key }]);
   });
 
+  it('of one value are the same by the expression for bulk work as by the function for all', async () => {
+    const values = [
+      'A-007',
+      '000',
+      '',
+      ' ',
+      'a b',
+      'É0',
+      '\t7',
+      'x\u00a0',
+      '~!"\'',
+      'ß',
+      '0'.repeat(201),
+      'Ab'.repeat(150),
+      '\u200b',
+      '1\u007f',
+    ];
+    const { rows } = await world.pool.query<{ value: string; how: string[]; one: string | null; all: string | null }>(
+      `select v.value, h.how, nullif(tidemark.correlation_key(v.value, h.how), '') as one,
+              (select k from tidemark.correlation_keys(jsonb_build_object('it', v.value), '{it}', h.how) k) as all
+         from unnest($1::text[]) v (value)
+         cross join lateral (
+           select array_remove(array[case when n & 1 > 0 then 'trim' end, case when n & 2 > 0 then 'unaccented' end, case when n & 4 > 0 then 'lower' end,
+                                     case when n & 8 > 0 then 'digits' end, case when n & 16 > 0 then 'unpadded' end], null) as how
+             from generate_series(0, 31) n) h`,
+      [values],
+    );
+    expect(rows).toHaveLength(values.length * 32);
+    for (const { value, how, one, all } of rows) expect(one, `${JSON.stringify(value)} by ${how}`).toBe(all);
+  });
+
   it('of several attributes together need them all', async () => {
     const keys = (attributes: object) =>
       world.pool.query(`select tidemark.correlation_keys($1, '{a,b}', '{lower}') as key`, [attributes]).then(({ rows }) => rows.length);
@@ -153,4 +195,14 @@ it('a run that is cut off between joining and composing leaves the next one noth
   await world.join('delta');
   expect((await members())[id]).toEqual(['cut-hr', 'cut-ad']);
   expect(await valuesOf('cut-hr')).toEqual({ displayName: ['After', 'cut-hr'], email: ['cut@example.com', 'cut-ad'] });
+});
+
+it('a complete run notes what a decision has noted already no second time', async () => {
+  world.put('hr', 'noted-hr', { number: '501' });
+  world.put('ad', 'noted-ad', { number: '502' });
+  await settle();
+  const id = await idOf('noted-hr');
+  await decide(world.pool, 'join', { integration: 'ad', stream: 'users', sourceId: 'noted-ad', identity: id, by: 'alice', why: '' });
+  await world.join('complete');
+  expect((await members())[id]).toEqual(['noted-hr', 'noted-ad']);
 });

@@ -97,8 +97,10 @@ export async function openTables(): Promise<IdentityTables> {
       const next = formatCursor(await newestPlace(pool));
       const pass = {
         spec,
+        // So few that there are always several, and two of them at a time.
+        batchSize: 3,
         progress: () => undefined,
-        transaction: <T>(work: Parameters<typeof inTransaction<T>>[2]) => inTransaction(pool, 'test', work),
+        transaction: <T>(_: 'exclusive' | 'shared', work: Parameters<typeof inTransaction<T>>[2]) => inTransaction(pool, 'test', work),
         plan: {
           mode,
           anew: marker === undefined,
