@@ -12,13 +12,15 @@ let tidemark: TestTidemark;
 let folder: string;
 let id: string;
 let count = 0;
-/** Ids that sessions were asked for one by one, and what is done when a delta begins to read. */
+/** Ids that sessions were asked for one by one, what is done when a delta begins to read, and what the stream declares as volatile. */
 let asked: string[] = [];
 let beforeReading = async (): Promise<void> => undefined;
+let volatile: readonly string[] = [];
 const undo = new AsyncDisposableStack();
 
 const watched: Connector = {
   ...(flatFile as Connector),
+  streams: (...of) => (flatFile as Connector).streams(...of).map((stream) => ({ ...stream, volatile })),
   async open(options) {
     const session = await (flatFile as Connector).open(options);
     return {
@@ -48,6 +50,7 @@ beforeEach(async () => {
   id = tidemark.temporal.integrationId(`records-${count}`);
   asked = [];
   beforeReading = async () => undefined;
+  volatile = [];
   await configure();
   await deliver(people);
   expect((await sync('complete')).streams.users).toMatchObject({ created: 5 });
@@ -146,6 +149,25 @@ test('rows that were stored by hashes of another kind are compared once, and has
   const again = await hashes();
   await sync('complete');
   expect(await hashes()).toEqual(again);
+});
+
+test('what a stream declares as volatile does not count, although it is in the record', async () => {
+  volatile = ['level'];
+  await configure('attributes: [level]', 'displayName: source.name');
+  await sync('complete');
+  const before = await hashes();
+  await deliver(people.with(0, '1,Ann,9,'));
+  expect((await sync('delta')).streams.users).toMatchObject({ read: 5, unchanged: 5 });
+  expect(await hashes()).toEqual(before);
+});
+
+test('beside a row that PostgreSQL refuses the others of its page count as they were', async () => {
+  const { pool } = tidemark.store;
+  await pool.query(`alter table tidemark.staged_item add constraint no_staging check (attributes ->> 'name' <> 'unstageable')`);
+  await deliver(people.with(1, '2,unstageable,2,1').with(4, '5,Eva,5,2'));
+  const run = await sync('delta');
+  await pool.query(`alter table tidemark.staged_item drop constraint no_staging`);
+  expect(run.streams.users).toMatchObject({ read: 5, updated: 1, quarantined: 1, deleted: 0 });
 });
 
 test('another type of a column, and a column that is mapped for the first time, are read from rows that did not change', async () => {
