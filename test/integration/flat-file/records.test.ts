@@ -58,7 +58,11 @@ beforeEach(async () => {
 
 const people: readonly string[] = ['1,Ann,1,', '2,Bob,2,1', '3,"Cy, Jr",3,1', '4,Dee,4,2', '5,Eve,5,2'];
 
-function configure(block = '', mapping = 'displayName: source.name, level: source.level'): Promise<void> {
+function configure(
+  block = '',
+  mapping = 'displayName: source.name, level: source.level',
+  links = '{ manager: { column: boss } }',
+): Promise<void> {
   return tidemark.apply(`
 integrations:
   ${id}:
@@ -68,7 +72,7 @@ integrations:
       users:
         files: ['${id}.csv']
         key: id
-        links: { manager: { column: boss } }
+        links: ${links}
         mapping: { ${mapping} }
         proof: { settle: 0ms, maxShrinkPercent: 100 }
         ${block}
@@ -149,6 +153,13 @@ test('rows that were stored by hashes of another kind are compared once, and has
   const again = await hashes();
   await sync('complete');
   expect(await hashes()).toEqual(again);
+});
+
+test('of rows without links one that changed is found all the same', async () => {
+  await configure('', 'displayName: source.name', '{}');
+  await sync('complete');
+  await deliver(people.with(1, '2,Bobby,2,1'));
+  expect((await sync('delta')).streams.users).toMatchObject({ read: 5, unchanged: 4, updated: 1 });
 });
 
 test('what a stream declares as volatile does not count, although it is in the record', async () => {
