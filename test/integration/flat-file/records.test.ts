@@ -76,7 +76,7 @@ integrations:
         mapping: { ${mapping} }
         proof: { settle: 0ms, maxShrinkPercent: 100 }
         ${block}
-    steps: { cleanup: { limits: { count: 100, percent: 100 } } }
+    steps: { query: { pageSize: 10 }, cleanup: { limits: { count: 100, percent: 100 } } }
 `);
 }
 
@@ -215,6 +215,18 @@ test('links whose step has not come to its end are applied although the row is a
   await pool.query(`delete from tidemark.links_state where object_id = ${ofBob}`, [id]);
   expect((await sync('complete')).links).toMatchObject({ added: 1 });
   expect(await objectsOf(tidemark.store, id)).toEqual(before);
+});
+
+test('who comes and goes between two deltas is not there, however far apart it is told', async () => {
+  const block = `changes: { files: '${id}-changes-*.csv', operation: op }`;
+  await configure(block);
+  await sync('complete');
+  const others = Array.from({ length: 25 }, (_, index) => `I,${index + 10},New,1,`);
+  const rows = ['I,8,Eight,1,', 'D,8,,,', 'I,9,Nine,1,', ...others, 'D,9,,,'];
+  await writeFile(join(folder, `${id}-changes-1.csv`), ['op,id,name,level,boss', ...rows, ''].join('\n'));
+  expect((await sync('delta')).streams.users).toMatchObject({ mode: 'delta', created: 25, deleted: 0 });
+  const ids = (await objectsOf(tidemark.store, id)).map(({ sourceId }) => Number(sourceId));
+  expect(ids.filter((one) => one === 8 || one === 9)).toEqual([]);
 });
 
 test('who is missing in a file is gone, and the file is not read a second time', async () => {
