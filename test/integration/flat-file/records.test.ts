@@ -222,7 +222,8 @@ test('who comes and goes between two deltas is not there, however far apart it i
   await configure(block);
   await sync('complete');
   const others = Array.from({ length: 25 }, (_, index) => `I,${index + 10},New,1,`);
-  const rows = ['I,8,Eight,1,', 'D,8,,,', 'I,9,Nine,1,', ...others, 'D,9,,,'];
+  // Two pages of ten lie between the one, and the end of the read is with the other.
+  const rows = ['I,9,Nine,1,', ...others, 'D,9,,,', 'I,8,Eight,1,', 'D,8,,,'];
   await writeFile(join(folder, `${id}-changes-1.csv`), ['op,id,name,level,boss', ...rows, ''].join('\n'));
   expect((await sync('delta')).streams.users).toMatchObject({ mode: 'delta', created: 25, deleted: 0 });
   const ids = (await objectsOf(tidemark.store, id)).map(({ sourceId }) => Number(sourceId));
