@@ -344,11 +344,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
 
   const stageNews = async () => {
     const uncertain = news.filter((entry) => !entry.certain).map((entry) => entry.id);
-    // What earlier pages staged of them is known too.
-    if (uncertain.length > 0) while (onTheirWay.length > 0) await oldestSent();
+    if (uncertain.length > 0) {
+      // What came before them is known too, once it is staged.
+      if (page.asked.length > 0) await sendPage();
+      while (onTheirWay.length > 0) await oldestSent();
+    }
     const known =
       uncertain.length > 0 ? await knownIds(pool, integration, plan.stream, uncertain, { runId, token: attempt.token }) : new Set();
-    const here = new Set([...ready, ...page.asked.map(({ object }) => object)].map(({ id }) => id));
+    const here = new Set((open ? [...ready, open] : ready).map((object) => object.id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
       totals.news++;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Found, Item, ItemLinks, ObjectItem, SourceValue } from '../../model/item.ts';
+import type { Found, Item, ItemLinks, ObjectItem, RecordItem, SourceValue } from '../../model/item.ts';
 import { attributeOf, type Cell, type Column, fits } from './columns.ts';
 import type { Database } from './database.ts';
 import { joinKey, splitKey } from './ids.ts';
@@ -170,25 +170,28 @@ async function* itemsOf(database: Database, shape: StreamShape, rows: readonly R
     const { whole, slices } = linksOfRow(row);
     // A list that comes in slices is in no record.
     if (Object.keys(whole).length < shape.links.length) {
-      yield objectOf(shape, row, whole);
+      yield objectOf(shape, row.id, [row.cells, whole]);
       yield* slices;
       continue;
     }
-    yield {
-      kind: 'record',
-      id: row.id,
-      record: `${layout}${JSON.stringify([row.cells, whole])}`,
-      linked: isLinked(shape),
-      object: () => objectOf(shape, row, whole),
-    };
+    yield recordOf(shape, layout, row.id, JSON.stringify([row.cells, whole] satisfies Content));
   }
+}
+
+/** The values of a row, and the links that tables of links make. */
+type Content = readonly [readonly Cell[], ItemLinks];
+
+/** The object is made of the record itself: what is not in it is nowhere, and the values of rows that wait need not be kept. */
+function recordOf(shape: StreamShape, layout: string, id: string, content: string): RecordItem {
+  const object = () => objectOf(shape, id, JSON.parse(content) as Content);
+  return { kind: 'record', id, record: `${layout}${content}`, linked: isLinked(shape), object };
 }
 
 function isLinked({ references, links }: StreamShape): boolean {
   return references.length + links.length > 0;
 }
 
-function objectOf(shape: StreamShape, { id, cells }: Row, whole: ItemLinks): ObjectItem {
+function objectOf(shape: StreamShape, id: string, [cells, whole]: Content): ObjectItem {
   let next = shape.key.length;
   const take = (): Cell => cells[next++] ?? null;
   const key = shape.lookupKey === undefined ? null : take();

@@ -12,13 +12,15 @@ let tidemark: TestTidemark;
 let folder: string;
 let id: string;
 let count = 0;
-/** Ids that sessions were asked for one by one, and what is done when a delta begins to read. */
+/** Ids that sessions were asked for one by one, what is done when a delta begins to read, and what the stream declares as volatile. */
 let asked: string[] = [];
 let beforeReading = async (): Promise<void> => undefined;
+let volatile: readonly string[] = [];
 const undo = new AsyncDisposableStack();
 
 const watched: Connector = {
   ...(flatFile as Connector),
+  streams: (...of) => (flatFile as Connector).streams(...of).map((stream) => ({ ...stream, volatile })),
   async open(options) {
     const session = await (flatFile as Connector).open(options);
     return {
@@ -48,6 +50,7 @@ beforeEach(async () => {
   id = tidemark.temporal.integrationId(`records-${count}`);
   asked = [];
   beforeReading = async () => undefined;
+  volatile = [];
   await configure();
   await deliver(people);
   expect((await sync('complete')).streams.users).toMatchObject({ created: 5 });
@@ -55,7 +58,11 @@ beforeEach(async () => {
 
 const people: readonly string[] = ['1,Ann,1,', '2,Bob,2,1', '3,"Cy, Jr",3,1', '4,Dee,4,2', '5,Eve,5,2'];
 
-function configure(block = '', mapping = 'displayName: source.name, level: source.level'): Promise<void> {
+function configure(
+  block = '',
+  mapping = 'displayName: source.name, level: source.level',
+  links = '{ manager: { column: boss } }',
+): Promise<void> {
   return tidemark.apply(`
 integrations:
   ${id}:
@@ -65,11 +72,11 @@ integrations:
       users:
         files: ['${id}.csv']
         key: id
-        links: { manager: { column: boss } }
+        links: ${links}
         mapping: { ${mapping} }
         proof: { settle: 0ms, maxShrinkPercent: 100 }
         ${block}
-    steps: { cleanup: { limits: { count: 100, percent: 100 } } }
+    steps: { query: { pageSize: 10 }, cleanup: { limits: { count: 100, percent: 100 } } }
 `);
 }
 
@@ -148,6 +155,32 @@ test('rows that were stored by hashes of another kind are compared once, and has
   expect(await hashes()).toEqual(again);
 });
 
+test('of rows without links one that changed is found all the same', async () => {
+  await configure('', 'displayName: source.name', '{}');
+  await sync('complete');
+  await deliver(people.with(1, '2,Bobby,2,1'));
+  expect((await sync('delta')).streams.users).toMatchObject({ read: 5, unchanged: 4, updated: 1 });
+});
+
+test('what a stream declares as volatile does not count, although it is in the record', async () => {
+  volatile = ['level'];
+  await configure('attributes: [level]', 'displayName: source.name');
+  await sync('complete');
+  const before = await hashes();
+  await deliver(people.with(0, '1,Ann,9,'));
+  expect((await sync('delta')).streams.users).toMatchObject({ read: 5, unchanged: 5 });
+  expect(await hashes()).toEqual(before);
+});
+
+test('beside a row that PostgreSQL refuses the others of its page count as they were', async () => {
+  const { pool } = tidemark.store;
+  await pool.query(`alter table tidemark.staged_item add constraint no_staging check (attributes ->> 'name' <> 'unstageable')`);
+  await deliver(people.with(1, '2,unstageable,2,1').with(4, '5,Eva,5,2'));
+  const run = await sync('delta');
+  await pool.query(`alter table tidemark.staged_item drop constraint no_staging`);
+  expect(run.streams.users).toMatchObject({ read: 5, updated: 1, quarantined: 1, deleted: 0 });
+});
+
 test('another type of a column, and a column that is mapped for the first time, are read from rows that did not change', async () => {
   await configure('types: { level: integer }');
   expect((await sync('delta')).streams.users).toMatchObject({ mode: 'complete', updated: 5 });
@@ -182,6 +215,19 @@ test('links whose step has not come to its end are applied although the row is a
   await pool.query(`delete from tidemark.links_state where object_id = ${ofBob}`, [id]);
   expect((await sync('complete')).links).toMatchObject({ added: 1 });
   expect(await objectsOf(tidemark.store, id)).toEqual(before);
+});
+
+test('who comes and goes between two deltas is not there, however far apart it is told', async () => {
+  const block = `changes: { files: '${id}-changes-*.csv', operation: op }`;
+  await configure(block);
+  await sync('complete');
+  const others = Array.from({ length: 25 }, (_, index) => `I,${index + 10},New,1,`);
+  // Two pages of ten lie between the one, and the end of the read is with the other.
+  const rows = ['I,9,Nine,1,', ...others, 'D,9,,,', 'I,8,Eight,1,', 'D,8,,,'];
+  await writeFile(join(folder, `${id}-changes-1.csv`), ['op,id,name,level,boss', ...rows, ''].join('\n'));
+  expect((await sync('delta')).streams.users).toMatchObject({ mode: 'delta', created: 25, deleted: 0 });
+  const ids = (await objectsOf(tidemark.store, id)).map(({ sourceId }) => Number(sourceId));
+  expect(ids.filter((one) => one === 8 || one === 9)).toEqual([]);
 });
 
 test('who is missing in a file is gone, and the file is not read a second time', async () => {

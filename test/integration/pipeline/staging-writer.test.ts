@@ -39,14 +39,15 @@ const record = (id: string): RecordItem => ({
   object: () => ({ kind: 'object', id, attributes: { cn: id } }),
 });
 
-it('news of a record that an earlier page brought is news of a known object, though nobody has asked yet what is stored of it', async () => {
+it('news of records that have just come is news of known objects, though nobody has asked yet what is stored of them', async () => {
   const { writer, staged } = await writing('waits');
   await writer.write([record('new-1'), record('new-2')]);
   await writer.write([
     { kind: 'gone', id: 'new-1', reason: 'it says so' },
     { kind: 'gone', id: 'stranger', reason: 'it says so' },
+    { kind: 'gone', id: 'new-2', reason: 'it says so' },
   ]);
   const totals = await writer.finish({ sealed: false, exact: false, compared: false });
-  expect(await staged()).toEqual(['0 object new-1', '1 object new-2', '2 gone new-1']);
-  expect(totals).toMatchObject({ items: 3, news: 3, unchanged: 0 });
+  expect(await staged()).toEqual(['0 object new-1', '1 object new-2', '2 gone new-1', '4 gone new-2']);
+  expect(totals).toMatchObject({ items: 4, news: 4, unchanged: 0 });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type BasisInput, mappingVersion, reevaluation, streamBasis } from '../../../model/config/basis.ts';
+import { type BasisInput, mappingVersion, readingOf, reevaluation, streamBasis } from '../../../model/config/basis.ts';
 import type { StepsConfig } from '../../../model/config/types.ts';
 
 const limits = { count: 1, percent: 1, floor: 1 };
@@ -45,6 +45,23 @@ describe("a stream's basis", () => {
       cleanup: { ...steps.cleanup, limits: { count: 9, percent: 9, floor: 9 } },
     };
     expect(streamBasis({ ...base, steps: tuned })).toEqual(basis);
+  });
+});
+
+describe('how records are read', () => {
+  it.each<[string, BasisInput]>([
+    ['the connector version', { ...base, connector: { type: 'example', version: 2 } }],
+    ['the query', { ...base, declaration: { ...declaration, query: { types: { level: 'integer' } } } }],
+    ['the attributes of the block', { ...base, declaration: { ...declaration, attributes: [] } }],
+    ['what the mapping reads', { ...base, reads: new Set(['uid', 'mail', 'title']) }],
+  ])('changes with %s', (_, changed) => {
+    expect(readingOf(changed)).not.toBe(readingOf(base));
+  });
+
+  it('does not change with steps that are switched off, with a mapping that reads the same, or with the order of names', () => {
+    const stream = { mapping: { userName: 'source.mail' } };
+    const other: BasisInput = { ...base, stream, reads: new Set(['mail', 'uid']), steps: { ...steps, lookup: { enabled: false } } };
+    expect(readingOf(other)).toBe(readingOf(base));
   });
 });
 
