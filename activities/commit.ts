@@ -1,8 +1,9 @@
+import { TidemarkFailure } from '../model/failure.ts';
 import type { RunPlan, RunSummary, Staged, StepRecord } from '../model/run.ts';
 import { commitRun } from '../store/run-end.ts';
 import { findRun } from '../store/run-summary.ts';
 import type { Dependencies } from './dependencies.ts';
-import { attemptOf, step } from './step.ts';
+import { isOpen, requireOwnClaim, step } from './step.ts';
 
 export interface CommitRequest {
   readonly plan: RunPlan;
@@ -16,9 +17,14 @@ export function commit(deps: Dependencies) {
     const config = await deps.configuration(plan.configId);
     return step('commit', config.unreachableLimitMs, async () => {
       const { runId } = plan.claim;
-      const before = await findRun(deps.store, runId);
-      if (before?.outcome === 'succeeded') return before;
-      await commitRun(deps.store.pool, await attemptOf(deps, plan.claim, 'commit'), { plan, staged, steps });
+      try {
+        requireOwnClaim(plan.claim);
+        await commitRun(deps.store.pool, isOpen(deps), { plan, staged, steps });
+      } catch (error) {
+        // An attempt that committed gave the claim back.
+        const stale = error instanceof TidemarkFailure && error.type === 'StaleRun';
+        if (!stale || (await findRun(deps.store, runId))?.outcome !== 'succeeded') throw error;
+      }
       return (await findRun(deps.store, runId)) as RunSummary;
     });
   };

@@ -1,4 +1,5 @@
 import type { ReadEnd, Session } from '../connectors/connector.ts';
+import type { IntegrationConfig } from '../model/config/types.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Marker } from '../model/marker.ts';
 import type { RunPlan, Staged, StreamPlan } from '../model/run.ts';
@@ -9,7 +10,7 @@ import { stageTouched, stagingWriter } from '../store/staging-writer.ts';
 import { eachAhead } from './ahead.ts';
 import type { Dependencies } from './dependencies.ts';
 import { connectorOf, hashingOf, inIntegration, mappingOf, openSource, streamOf } from './source.ts';
-import { attemptOf, step } from './step.ts';
+import { attemptsOf, type StepContext, step } from './step.ts';
 
 const streamSeqRange = 2 ** 40;
 
@@ -23,53 +24,77 @@ export function firstSeqOf({ index }: StreamPlan, part: 'stored' | 'read' | 'rer
 
 export interface QueryRequest {
   readonly plan: RunPlan;
-  readonly stream: string;
+  /** At least one. */
+  readonly streams: readonly string[];
 }
 
 /**
- * Reads one stream, completely or what changed since its marker, and stages it, mapped while the source prepares the next page. A retry reads
- * again from the start: its rows alone count.
+ * Reads streams, one after another in one session, each completely or what changed since its marker, and stages them, mapped while the source
+ * prepares the next page. A retry reads all of them again from the start: its rows alone count.
  */
 export function query(deps: Dependencies) {
-  return async ({ plan, stream }: QueryRequest): Promise<Staged> => {
+  return async ({ plan, streams }: QueryRequest): Promise<readonly Staged[]> => {
     const config = await deps.configuration(plan.configId);
-    return step('query', config.unreachableLimitMs, async ({ signal, waiting, progress }) => {
+    return step('query', config.unreachableLimitMs, async (context) => {
       const { integration } = plan.claim;
-      const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
-      if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
-      const attempt = await attemptOf(deps, plan.claim, `query/${stream}`);
-      await beginStaging(deps.store.pool, attempt, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
-      const writer = stagingWriter({
-        pool: deps.store.pool,
-        attempt,
-        plan: streamPlan,
-        firstSeq: firstSeqOf(streamPlan, 'read'),
-        ...hashingOf(connectorOf(deps, integration, config), integration, config, stream),
-        ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
-        creates: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
-      });
-      const { stored, next, mode } = streamPlan;
-      if (next === null || plan.server === null) throw new Error(`stream ${stream} is not to be read`);
-      await using session = await openSource(deps, { integration, config, streams: [stream], signal, waiting, server: plan.server });
-      const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
-      // What a record says, and whether it says anything, shows when it is staged.
-      const named = (error: unknown) => {
-        throw inIntegration(error, integration, stream);
-      };
-      let objects = 0;
-      const end = await eachAhead(pages, async (items) => {
-        await writer.write(items);
-        objects += items.filter(({ kind }) => kind === 'object' || kind === 'record').length;
-        progress(stream, objects);
-      }).catch(named);
-      if (mode === 'complete' || end.covers === 'listing') requireSeal(end, { plan, stream, objects });
-      const compared =
-        streamPlan.compared && stored !== null && (await compare({ deps, attempt, session, stream, since: stored.marker, signal }));
-      return writer
-        .finish({ sealed: end.covers === 'listing', exact: end.covers === 'listing' && end.exact === true, compared })
-        .catch(named);
+      if (plan.server === null) throw new Error('nothing is to be read');
+      const attempts = await attemptsOf(
+        deps,
+        plan.claim,
+        streams.map((stream) => `query/${stream}`),
+      );
+      await beginStaging(deps.store.pool, attempts, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
+      await using session = await openSource(deps, { integration, config, streams, server: plan.server, ...context });
+      const staged: Staged[] = [];
+      for (const [index, stream] of streams.entries()) {
+        staged.push(await readStream({ deps, config, plan, stream, attempt: attempts[index] as StepAttempt, session, context }));
+      }
+      return staged;
     });
   };
+}
+
+interface StreamReading {
+  readonly deps: Dependencies;
+  readonly config: IntegrationConfig;
+  readonly plan: RunPlan;
+  readonly stream: string;
+  readonly attempt: StepAttempt;
+  readonly session: Session;
+  readonly context: StepContext;
+}
+
+async function readStream({ deps, config, plan, stream, attempt, session, context }: StreamReading): Promise<Staged> {
+  const { integration } = plan.claim;
+  const streamPlan = plan.streams.find((candidate) => candidate.stream === stream);
+  if (!streamPlan) throw new Error(`stream ${stream} is not in the plan`);
+  const { stored, next, mode } = streamPlan;
+  if (next === null) throw new Error(`stream ${stream} is not to be read`);
+  const writer = stagingWriter({
+    pool: deps.store.pool,
+    attempt,
+    plan: streamPlan,
+    firstSeq: firstSeqOf(streamPlan, 'read'),
+    ...hashingOf(connectorOf(deps, integration, config), integration, config, stream),
+    ...(plan.steps.transform ? { mapping: mappingOf(streamOf(config, integration, stream)) } : {}),
+    creates: plan.creates && !(await isStored(deps.store.pool, integration, stream)),
+  });
+  const pages = mode === 'delta' && stored ? session.readChanges(stream, stored.marker, next) : session.readAll(stream, next);
+  // What a record says, and whether it says anything, shows when it is staged.
+  const named = (error: unknown) => {
+    throw inIntegration(error, integration, stream);
+  };
+  let objects = 0;
+  const end = await eachAhead(pages, async (items) => {
+    await writer.write(items);
+    objects += items.filter(({ kind }) => kind === 'object' || kind === 'record').length;
+    context.progress(stream, objects);
+  }).catch(named);
+  if (mode === 'complete' || end.covers === 'listing') requireSeal(end, { plan, stream, objects });
+  const { signal } = context;
+  const compared =
+    streamPlan.compared && stored !== null && (await compare({ deps, attempt, session, stream, since: stored.marker, signal }));
+  return writer.finish({ sealed: end.covers === 'listing', exact: end.covers === 'listing' && end.exact === true, compared }).catch(named);
 }
 
 interface Comparison {
@@ -109,7 +134,7 @@ async function compare({ deps, attempt, session, stream, since, signal }: Compar
 }
 
 /** A complete read counts only with a seal of the run's own server over exactly the objects that came; without one nothing is absent. */
-function requireSeal(end: ReadEnd, { plan, stream, objects }: QueryRequest & { readonly objects: number }): void {
+function requireSeal(end: ReadEnd, { plan, stream, objects }: Pick<StreamReading, 'plan' | 'stream'> & { readonly objects: number }): void {
   if (end.covers === 'listing' && end.seal.objects === objects && end.seal.server.id === plan.server?.id) return;
   const { integration } = plan.claim;
   throw new TidemarkFailure(

@@ -26,7 +26,7 @@ export function remap(deps: Dependencies) {
       const { pool } = deps.store;
       const { integration } = plan.claim;
       const attempt = await attemptOf(deps, plan.claim, `remap/${stream}`);
-      await beginStaging(pool, attempt, ['staged_item']);
+      await beginStaging(pool, [attempt], ['staged_item']);
       const streamPlan = plan.streams.find((candidate) => candidate.stream === stream) as StreamPlan;
       let staged = 0;
       let page: StagedPage = { rows: pageSize, last: null };

@@ -50,7 +50,7 @@ export function reread(deps: Dependencies) {
         ({ absent, unmatched, referrers, retries }) => absent.length + unmatched.length + referrers.length + retries.length > 0,
       );
       if (open.length === 0) return [];
-      await beginStaging(pool, attempt, ['staged_item', 'staged_link']);
+      await beginStaging(pool, [attempt], ['staged_item', 'staged_link']);
       await using session = await openSource(deps, {
         integration,
         config,

@@ -1,7 +1,7 @@
 import { activityInfo, Context, cancellationSignal } from '@temporalio/activity';
 import { TidemarkFailure } from '../model/failure.ts';
 import type { Claim } from '../model/run.ts';
-import { type IsOpen, type StepAttempt, staleRun, startAttempt } from '../store/fence.ts';
+import { type IsOpen, type StepAttempt, staleRun, startAttempt, startAttempts } from '../store/fence.ts';
 import type { Dependencies } from './dependencies.ts';
 import { toApplicationFailure } from './failures.ts';
 
@@ -46,7 +46,7 @@ export async function step<T>(
   const carried = { unreachableSince: earlier.unreachableSince, waits: earlier.waits };
   let details: HeartbeatDetails = { step: name, objects: 0, ...carried };
   const beat = () => context.heartbeat(details);
-  beat();
+  // Not at once: what ends within the interval is not worth a message to the server, which keeps what an earlier attempt told.
   const timer = setInterval(beat, heartbeatEveryMs);
   const attempt = activityInfo().attempt - (earlier.waits ?? 0);
   try {
@@ -90,12 +90,26 @@ export function isOpen(deps: Dependencies): IsOpen {
   };
 }
 
-/**
- * The right of this attempt to write. A workflow that was reset carries the claim of the run before it: it is told that its run is stale,
- * and begins again.
- */
+/** The right of this attempt to write. */
 export async function attemptOf(deps: Dependencies, claim: Claim, name: string): Promise<StepAttempt> {
+  requireOwnClaim(claim);
+  return startAttempt(deps.store.pool, claim, name, isOpen(deps));
+}
+
+/** The same for an activity that carries out a step several times, each under a name of its own. */
+export async function attemptsOf(
+  deps: Dependencies,
+  claim: Claim,
+  names: readonly string[],
+): Promise<readonly [StepAttempt, ...StepAttempt[]]> {
+  requireOwnClaim(claim);
+  const [first, ...others] = await startAttempts(deps.store.pool, claim, names, isOpen(deps));
+  if (first === undefined) throw new Error('no step is named');
+  return [first, ...others];
+}
+
+/** A workflow that was reset carries the claim of the run before it: it is told that its run is stale, and begins again. */
+export function requireOwnClaim(claim: Claim): void {
   const { workflowExecution } = activityInfo();
   if (workflowExecution && workflowExecution.runId !== claim.temporalRunId) throw staleRun(claim);
-  return startAttempt(deps.store.pool, claim, name, isOpen(deps));
 }

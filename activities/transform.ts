@@ -30,7 +30,7 @@ export function transform(deps: Dependencies) {
       const { pool } = deps.store;
       const attempt = await attemptOf(deps, plan.claim, 'transform');
       await verifyStaged(pool, plan, staged);
-      await beginStaging(pool, attempt, ['staged_mapping']);
+      await beginStaging(pool, [attempt], ['staged_mapping']);
       const mappings = new Map(plan.streams.map(({ stream }) => [stream, mappingOf(streamOf(config, integration, stream))] as const));
       let objects = 0;
       await eachAhead(

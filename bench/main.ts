@@ -94,14 +94,16 @@ async function runMany({ users, integrations, minutes, workerFlags }: Settings):
   await using undo = new AsyncDisposableStack();
   console.log(`Filling slapd with ${integrations} times ${users} users ...`);
   const directory = await startSlapdSource(undo, users, integrations);
-  await many(await startBenchMachine(undo, directorySource(directory), { workerFlags }), directory, minutes);
+  const machine = await startBenchMachine(undo, directorySource(directory), { workerFlags });
+  await telling(() => many(machine, directory, minutes));
 }
 
 async function runIdentities({ users, rounds, workerFlags }: Settings): Promise<void> {
   await using undo = new AsyncDisposableStack();
   console.log(`Filling a table and a file with ${users} people each ...`);
   const [hr, accounts] = [await startTableSource(undo, users), await startCsvSource(undo, users)];
-  await identities(await startBenchMachine(undo, hr, { workerFlags }), hr, accounts, rounds);
+  const machine = await startBenchMachine(undo, hr, { workerFlags });
+  await telling(() => identities(machine, hr, accounts, rounds));
 }
 
 async function runPlans({ source, users }: Settings): Promise<void> {
@@ -116,5 +118,16 @@ async function withMachine(
 ): Promise<void> {
   await using undo = new AsyncDisposableStack();
   console.log(`Filling ${source} with ${users} users ...`);
-  await use(await startBenchMachine(undo, await sources[source](undo, users), options));
+  const machine = await startBenchMachine(undo, await sources[source](undo, users), options);
+  await telling(() => use(machine));
+}
+
+/** Tells what went wrong while the servers still run: whatever then loses its connection fails too, and would be all that is heard of. */
+async function telling(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    console.error(error);
+    process.exitCode = 1;
+  }
 }

@@ -87,13 +87,20 @@ export async function many(machine: BenchMachine, directory: Directory, minutes:
 
 async function readCompletely({ tidemark }: BenchMachine, names: readonly string[]): Promise<void> {
   const waiting = [...names];
+  const failures: unknown[] = [];
   const lane = async () => {
     for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
       const { outcome, reason } = await tidemark.sync({ integration: name, mode: 'complete' });
       if (outcome !== 'succeeded') throw new Error(`complete of ${name} ${outcome}: ${reason}`);
     }
   };
-  await Promise.all(Array.from({ length: sideBySide }, lane));
+  // None is left at work when the first failure is told.
+  const ending = (error: unknown) => {
+    failures.push(error);
+    waiting.length = 0;
+  };
+  await Promise.all(Array.from({ length: sideBySide }, () => lane().catch(ending)));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Waits for the end of every workflow of a sync. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client, Connection, type ConnectionOptions, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { Subject } from '../model/config/types.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { nameRequest } from '../model/requests.ts';
@@ -117,7 +118,7 @@ export class TidemarkClient implements AsyncDisposable {
 
   /** Asks for a sync and returns the launcher's workflow id at once. */
   async startSync(request: LaunchRequest): Promise<string> {
-    await this.#requireStreams(request.integration, request.streams ?? []);
+    const { connector } = await this.#requireStreams(request.integration, request.streams ?? []);
     await this.#connection.ensureConnected();
     const workflowId = `launch/${request.integration}/manual-${new Date().toISOString().replace(/[:.]/g, '')}-${randomBytes(3).toString('hex')}`;
     await this.#temporal.workflow.start('launchSync', {
@@ -128,6 +129,7 @@ export class TidemarkClient implements AsyncDisposable {
       staticSummary: `${request.integration}: ${nameRequest(request.mode)}${request.dryRun ? ' (dry run)' : ''}, by hand`,
       typedSearchAttributes: [
         { key: searchAttributes.integration, value: request.integration },
+        { key: searchAttributes.connector, value: connector },
         { key: searchAttributes.mode, value: request.mode },
       ],
     });
@@ -431,12 +433,13 @@ export class TidemarkClient implements AsyncDisposable {
   }
 
   /** Configured, now. */
-  async #requireStreams(integration: string, streams: readonly string[]): Promise<void> {
+  async #requireStreams(integration: string, streams: readonly string[]): Promise<Subject> {
     const configurations = await currentSubjects(this.#store);
     const config = configurations.get(integration);
     if (config === undefined) throw unknownIntegration(integration, [...configurations.keys()]);
     const unknown = streams.find((stream) => !(stream in config.streams));
     if (unknown !== undefined) throw unknownStream(integration, unknown, Object.keys(config.streams));
+    return config;
   }
 
   /** Configured now or once: rows of a removed integration stay readable. */

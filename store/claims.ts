@@ -34,7 +34,7 @@ export async function claimIntegration(
   const { request, temporalRunId } = asked;
   const { integration } = request;
   const claim = () => inTransaction(pool, `claim/${integration}`, (client) => claimWithin(client, asked, isOpen));
-  return despiteFrozenWriters(pool, { integration, runId: null, step: null }, () => isOpen(temporalRunId), claim);
+  return despiteFrozenWriters(pool, { integration, runId: null, steps: [] }, () => isOpen(temporalRunId), claim);
 }
 
 async function claimWithin(

@@ -21,19 +21,53 @@ const lockNotAvailable = '55P03';
 
 /** Starts an attempt of a step; fails with `StaleRun` if the claim has passed to another run. */
 export async function startAttempt(pool: pg.Pool, claim: Claim, step: string, isOpen: IsOpen): Promise<StepAttempt> {
-  const token = `${claim.runId}/${step}/${randomUUID().slice(0, 8)}`;
-  const attempt: StepAttempt = { claim, step, token };
-  const store = () =>
-    inTransaction(pool, token, async (client) => {
-      const { rowCount } = await client.query(
-        `update tidemark.integration set step_tokens = step_tokens || jsonb_build_object($4::text, $5::text)
-          where id = $1 and run_epoch = $2 and claimed_by = $3`,
-        [claim.integration, claim.epoch, claim.temporalRunId, step, token],
-      );
-      if (rowCount !== 1) throw staleRun(claim);
-    });
-  await despiteFrozenWriters(pool, { integration: claim.integration, runId: claim.runId, step }, () => isOpen(claim), store);
-  return attempt;
+  const [attempt] = await startAttempts(pool, claim, [step], isOpen);
+  return attempt as StepAttempt;
+}
+
+/** Starts an attempt of each of several steps that one activity carries out, in one transaction. */
+export function startAttempts(pool: pg.Pool, claim: Claim, steps: readonly string[], isOpen: IsOpen): Promise<readonly StepAttempt[]> {
+  return starting(pool, claim, steps, isOpen, async (_, attempts) => attempts);
+}
+
+/**
+ * The whole of a step that has one transaction: its attempt starts with it, and the row that keeps its token stays locked to its end, as
+ * `exclusive` has it.
+ */
+export function inOneTransaction<T>(
+  pool: pg.Pool,
+  claim: Claim,
+  step: string,
+  isOpen: IsOpen,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return starting(pool, claim, [step], isOpen, work);
+}
+
+function starting<T>(
+  pool: pg.Pool,
+  claim: Claim,
+  steps: readonly string[],
+  isOpen: IsOpen,
+  work: (client: pg.PoolClient, attempts: readonly StepAttempt[]) => Promise<T>,
+): Promise<T> {
+  const attempts = steps.map((step): StepAttempt => ({ claim, step, token: `${claim.runId}/${step}/${randomUUID().slice(0, 8)}` }));
+  const tokens = Object.fromEntries(attempts.map(({ step, token }) => [step, token]));
+  const { integration, runId } = claim;
+  return despiteFrozenWriters(
+    pool,
+    { integration, runId, steps },
+    () => isOpen(claim),
+    () =>
+      inTransaction(pool, attempts[0]?.token ?? runId, async (client) => {
+        const { rowCount } = await client.query(
+          `update tidemark.integration set step_tokens = step_tokens || $4::jsonb where id = $1 and run_epoch = $2 and claimed_by = $3`,
+          [integration, claim.epoch, claim.temporalRunId, JSON.stringify(tokens)],
+        );
+        if (rowCount !== 1) throw staleRun(claim);
+        return work(client, attempts);
+      }),
+  );
 }
 
 /**
@@ -113,12 +147,12 @@ export function staleRun(claim: Claim): TidemarkFailure {
   );
 }
 
-/** Who asks for the lock: sessions of other runs of the integration, and of other attempts of the step, are superseded by it. */
+/** Who asks for the lock: sessions of other runs of the integration, and of other attempts of the steps, are superseded by it. */
 interface Successor {
   readonly integration: string;
   /** Null: a run that is about to claim; every writer of the integration is superseded. */
   readonly runId: string | null;
-  readonly step: string | null;
+  readonly steps: readonly string[];
 }
 
 /**
@@ -140,15 +174,16 @@ export async function despiteFrozenWriters<T>(
   }
 }
 
-async function endSupersededWriters(pool: pg.Pool, { integration, runId, step }: Successor): Promise<void> {
+async function endSupersededWriters(pool: pg.Pool, { integration, runId, steps }: Successor): Promise<void> {
   await pool.query(
     `select pg_terminate_backend(a.pid)
        from pg_stat_activity a, tidemark.integration i, tidemark.sync_run r
       where i.id = $1 and r.integration_id = i.id
         and starts_with(a.application_name, r.id || '/')
-        and (r.id is distinct from $2::bigint or starts_with(a.application_name, $3)
+        and (r.id is distinct from $2::bigint
+             or exists (select 1 from unnest($3::text[]) s(prefix) where starts_with(a.application_name, s.prefix))
              or not exists (select 1 from jsonb_each_text(i.step_tokens) t where right(t.value, 63) = a.application_name))
         and a.pid <> pg_backend_pid() and a.datname = current_database() and a.state <> 'idle'`,
-    [integration, runId, `${runId}/${step}/`],
+    [integration, runId, steps.map((step) => `${runId}/${step}/`)],
   );
 }

@@ -12,7 +12,7 @@ import type {
   StreamPlan,
   StreamTotals,
 } from '../model/run.ts';
-import { fenced, inTransaction, type StepAttempt, staleRun } from './fence.ts';
+import { fenced, type IsOpen, inOneTransaction, inTransaction, type StepAttempt, staleRun } from './fence.ts';
 import { settleArrivals } from './sql/arrivals.ts';
 import { dropDeclined, settleDecided } from './sql/decide-held.ts';
 import { publishRuns } from './sql/publish-run.ts';
@@ -30,15 +30,16 @@ export interface CommitParameters {
  * Ends a run that has applied everything, in one transaction: next markers by compare-and-set, totals, staging removed, changes published,
  * claim given back.
  */
-export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, staged, steps }: CommitParameters): Promise<void> {
-  await fenced(pool, attempt, 'exclusive', async (client) => {
+export async function commitRun(pool: pg.Pool, isOpen: IsOpen, { plan, staged, steps }: CommitParameters): Promise<void> {
+  await inOneTransaction(pool, plan.claim, 'commit', isOpen, async (client) => {
     const { runId, integration } = plan.claim;
     // A crash of PostgreSQL between two batches leaves the last step nothing more to do, and after it nothing to tell drift by.
     await verifyStaged(client, plan, staged);
     const moves = plan.steps.upsert && !plan.dryRun;
-    if (moves)
-      for (const stream of plan.streams)
-        if (stream.next !== null) await advanceMarker(client, plan.claim, { ...stream, next: stream.next });
+    if (moves) {
+      const advancing = plan.streams.flatMap((stream) => (stream.next === null ? [] : [{ ...stream, next: stream.next }]));
+      await advanceMarkers(client, plan.claim, advancing);
+    }
     const totals = await streamTotals(client, plan, staged, moves);
     const links = await linkTotals(client, plan.claim);
     const drift = await readDrift(client, plan, staged);
@@ -53,7 +54,7 @@ export async function commitRun(pool: pg.Pool, attempt: StepAttempt, { plan, sta
     await settleRetries(client, integration, runId);
     if (!plan.dryRun) await settleArrivals(client, integration);
     await client.query(`delete from tidemark.run_count where run_id = $1`, [runId]);
-    await settleDecided(client, [runId]);
+    if (plan.approval) await settleDecided(client, [runId]);
     await publishRuns(client, [runId]);
     await releaseClaim(client, integration, runId);
     await clearStaging(client, runId, staged);
@@ -137,40 +138,48 @@ export async function releaseClaim(client: pg.ClientBase, integration: string, r
 type MarkerMove = Pick<StreamPlan, 'stream' | 'mode' | 'stored' | 'fingerprint' | 'scope' | 'mappingVersion'> & { readonly next: Marker };
 
 /** Compare-and-set: a marker that was changed or reset since begin read it makes the run stale. */
-export async function advanceMarker(client: pg.ClientBase, claim: Claim, stream: MarkerMove): Promise<void> {
-  const { next, stored } = stream;
-  const values = [
-    claim.integration,
-    stream.stream,
-    next.kind,
-    next.position,
-    next.server.id,
-    next.server.name,
-    stream.fingerprint,
-    next.takenAt,
-    claim.runId,
-    stream.scope,
-    stream.mappingVersion,
-  ];
-  const { rowCount } =
-    stored === null
-      ? await client.query(
-          `insert into tidemark.marker
-             (integration_id, stream, kind, position, server_id, server_name, fingerprint, taken_at, run_id, complete_at, scope, mapping_version)
-           select $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.begun_at, $10, $11 from tidemark.sync_run r where r.id = $9
-           on conflict do nothing`,
-          values,
-        )
-      : await client.query(
-          `update tidemark.marker m
-              set kind = $3, position = $4, server_id = $5, server_name = $6, fingerprint = $7, taken_at = $8, run_id = r.id,
-                  scope = $10, mapping_version = $11,
-                  complete_at = case when $12 = 'complete' then r.begun_at else m.complete_at end, version = m.version + 1
-             from tidemark.sync_run r
-            where r.id = $9 and m.integration_id = $1 and m.stream = $2 and m.version = $13`,
-          [...values, stream.mode, stored.version],
-        );
-  if (rowCount !== 1) throw staleRun(claim);
+export async function advanceMarkers(client: pg.ClientBase, claim: Claim, moves: readonly MarkerMove[]): Promise<void> {
+  const rows = moves.map(({ stream, mode, stored, next, fingerprint, scope, mappingVersion }) => ({
+    stream,
+    kind: next.kind,
+    position: next.position,
+    server_id: next.server.id,
+    server_name: next.server.name,
+    fingerprint,
+    taken_at: next.takenAt,
+    scope,
+    mapping_version: mappingVersion,
+    complete: mode === 'complete',
+    version: stored?.version ?? null,
+  }));
+  const { rows: counts } = await client.query<{ moved: string }>(
+    `with move as materialized (
+       select n.*, r.id as run_id, r.begun_at
+         from tidemark.sync_run r
+        cross join jsonb_to_recordset($3::jsonb) as n(
+           stream text, kind text, position text, server_id text, server_name text, fingerprint text, taken_at timestamptz, scope text,
+           mapping_version text, complete boolean, version bigint)
+        where r.id = $2
+     ), first as (
+       insert into tidemark.marker
+         (integration_id, stream, kind, position, server_id, server_name, fingerprint, taken_at, run_id, complete_at, scope, mapping_version)
+       select $1, n.stream, n.kind, n.position, n.server_id, n.server_name, n.fingerprint, n.taken_at, n.run_id, n.begun_at, n.scope, n.mapping_version
+         from move n where n.version is null
+       on conflict do nothing
+       returning 1
+     ), advanced as (
+       update tidemark.marker m
+          set kind = n.kind, position = n.position, server_id = n.server_id, server_name = n.server_name, fingerprint = n.fingerprint,
+              taken_at = n.taken_at, run_id = n.run_id, scope = n.scope, mapping_version = n.mapping_version,
+              complete_at = case when n.complete then n.begun_at else m.complete_at end, version = m.version + 1
+         from move n
+        where m.integration_id = $1 and m.stream = n.stream and m.version = n.version
+       returning 1
+     )
+     select (select count(*) from first) + (select count(*) from advanced) as moved`,
+    [claim.integration, claim.runId, JSON.stringify(rows)],
+  );
+  if (Number(counts[0]?.moved) !== moves.length) throw staleRun(claim);
 }
 
 /** What the run has come to, by stream; read before its staging goes. */
@@ -181,26 +190,21 @@ export async function streamTotals(
   moves: boolean,
 ): Promise<Readonly<Record<string, StreamTotals>>> {
   const { runId } = plan.claim;
-  const { rows: changes } = await client.query<{ stream: string; kind: string; count: string }>(
-    `select stream, kind, sum(changes) as count from tidemark.run_count where run_id = $1 and stream is not null group by stream, kind`,
-    [runId],
-  );
-  const { rows: held } = await client.query<{ stream: string; count: string }>(
-    `select stream, count(*) as count from tidemark.held_deletion where last_run_id = $1 group by stream`,
-    [runId],
-  );
-  const { rows: quarantined } = await client.query<{ stream: string; count: string }>(
-    `select stream, count(*) as count from tidemark.quarantine where last_run_id = $1 and integration_id = $2 group by stream`,
+  const { rows } = await client.query<{ stream: string; kind: string; count: string }>(
+    `select stream, kind, sum(changes) as count from tidemark.run_count where run_id = $1 and stream is not null group by stream, kind
+      union all
+     select stream, 'held', count(*) from tidemark.held_deletion where last_run_id = $1 group by stream
+      union all
+     select stream, 'quarantined', count(*) from tidemark.quarantine where last_run_id = $1 and integration_id = $2 group by stream`,
     [runId, plan.claim.integration],
   );
-  const of = (rows: readonly { stream: string; kind?: string; count: string }[], stream: string, kind?: string) =>
-    Number(rows.find((row) => row.stream === stream && row.kind === kind)?.count ?? 0);
+  const of = (stream: string, kind: string) => Number(rows.find((row) => row.stream === stream && row.kind === kind)?.count ?? 0);
   return Object.fromEntries(
     plan.streams.map((stream) => {
       const parts = staged.filter((part) => part.stream === stream.stream);
       const read = parts.reduce((sum, part) => sum + part.read, 0);
       const [created, updated, restored, deleted, deactivated] = ['created', 'updated', 'restored', 'deleted', 'deactivated'].map((kind) =>
-        of(changes, stream.stream, kind),
+        of(stream.stream, kind),
       ) as [number, number, number, number, number];
       const totals: StreamTotals = {
         mode: plan.server === null || plan.approval ? null : stream.mode,
@@ -212,8 +216,8 @@ export async function streamTotals(
         deleted,
         deactivated,
         restored,
-        held: of(held, stream.stream),
-        quarantined: of(quarantined, stream.stream),
+        held: of(stream.stream, 'held'),
+        quarantined: of(stream.stream, 'quarantined'),
         marker: {
           before: stream.stored?.marker.position ?? null,
           after: (moves ? stream.next?.position : undefined) ?? stream.stored?.marker.position ?? null,

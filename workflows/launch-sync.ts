@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { type SearchAttributePair, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ApplicationFailure,
   CancellationScope,
@@ -32,10 +32,7 @@ export async function launchSync(request: LaunchRequest): Promise<LaunchResult> 
   rejectMalformed(request);
   const { startTime, workflowId } = workflowInfo();
   const requestedAt = startTime.toISOString();
-  upsertSearchAttributes([
-    { key: searchAttributes.integration, value: request.integration },
-    { key: searchAttributes.mode, value: request.mode },
-  ]);
+  show({ key: searchAttributes.integration, value: request.integration }, { key: searchAttributes.mode, value: request.mode });
   const turn = await takeTurn(request, { launcherId: workflowId, requestedAt, lateByMs: Date.now() - startTime.getTime() });
   return 'run' in turn ? await carry(turn.run, turn.sync) : turn.skipped;
 }
@@ -49,6 +46,13 @@ interface Launcher {
 /** The run that was started for the request, or how the request ended without one. */
 type Turn = { readonly run: ChildWorkflowHandle<typeof syncIntegration>; readonly sync: SyncRequest } | { readonly skipped: LaunchResult };
 
+/** Search attributes, as far as the launcher was not started with them: each change of them is an event. */
+function show(...pairs: readonly SearchAttributePair[]): void {
+  const shown = workflowInfo().typedSearchAttributes;
+  const missing = pairs.filter(({ key, value }) => shown.get(key) !== value);
+  if (missing.length > 0) upsertSearchAttributes(missing);
+}
+
 /** Goes as far as a run of the request's own; a launcher that is cancelled on the way says so in the run history. */
 async function takeTurn(request: LaunchRequest, { launcherId, requestedAt, lateByMs }: Launcher): Promise<Turn> {
   const skip = async (reason: string): Promise<Turn> => {
@@ -60,7 +64,7 @@ async function takeTurn(request: LaunchRequest, { launcherId, requestedAt, lateB
       return await skip(`it came ${formatDuration(lateByMs)} late, more than one interval: no worker was running; the next one follows`);
     }
     const facts = await glance.describeIntegration(request.integration);
-    if (facts.connectorType) upsertSearchAttributes([{ key: searchAttributes.connector, value: facts.connectorType }]);
+    if (facts.connectorType) show({ key: searchAttributes.connector, value: facts.connectorType });
     const sync: SyncRequest = {
       ...request,
       launcherId,
@@ -167,22 +171,22 @@ async function carry(child: ChildWorkflowHandle<typeof syncIntegration>, sync: S
   }
 }
 
-/** The result of a run that was terminated comes at once, if it comes at all. */
+/** The result of a run that was terminated comes at once, if it comes at all; and most deltas have ended by then. */
 const unheardAfter = '10 seconds';
 
 /**
  * The result of the run. Temporal's server forgets to tell a parent of a child that was terminated before it had noted the child's start, and
- * nothing would ever end the launcher: so it looks once, beside its waiting, whether there is a run to wait for.
+ * nothing would ever end the launcher: so after a while it looks once, beside its waiting, whether there is a run to wait for.
  */
 async function resultOf(child: ChildWorkflowHandle<typeof syncIntegration>, integration: string): Promise<RunSummary> {
   const result = child.result();
-  const carried = CancellationScope.nonCancellable(() => glance.isCarried(integration)).catch(() => true);
-  const heard = carried.then(async (is) => {
-    if (is) return result;
-    await CancellationScope.nonCancellable(() => sleep(unheardAfter));
+  const looked = CancellationScope.nonCancellable(async () => {
+    await sleep(unheardAfter);
+    if (await glance.isCarried(integration).catch(() => true)) return result;
+    await sleep(unheardAfter);
     throw new TerminatedFailure('it was terminated as soon as it was started');
   });
-  return Promise.race([result, heard]);
+  return Promise.race([result, looked]);
 }
 
 /**

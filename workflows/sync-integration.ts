@@ -1,5 +1,5 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import { listedStreams, type RunPlan, type RunSummary, type Staged, type SyncRequest } from '../model/run.ts';
+import { listedStreams, type RunPlan, type RunSummary, type Staged, type StreamPlan, type SyncRequest } from '../model/run.ts';
 import { sourceActivities, storeActivities } from './activities.ts';
 import { type Course, carryOut } from './carry-out.ts';
 
@@ -54,24 +54,25 @@ class Pipeline {
     const remaps = plan.streams.filter((stream) => stream.remaps);
     const reads = plan.steps.query ? plan.streams : [];
     if (remaps.length + reads.length === 0) return [];
-    const staged = await this.#course.step(reads.length > 0 ? 'query' : 'remap', reads.length > 0 ? 'read' : 'take up what is stored', () =>
+    const completes = reads.filter(({ mode }) => mode === 'complete');
+    const deltas = reads.filter(({ mode }) => mode === 'delta');
+    const query = (streams: readonly StreamPlan[], what: string) => {
+      const names = streams.map(({ stream }) => stream);
+      return source.query.executeWithOptions({ summary: `read ${names.join(', ')}: ${what}` }, [{ plan, streams: names }]);
+    };
+    const parts = await this.#course.step(reads.length > 0 ? 'query' : 'remap', reads.length > 0 ? 'read' : 'take up what is stored', () =>
       allOrNone([
-        ...remaps.map(
-          ({ stream }) =>
-            () =>
-              storeActivities.remap.executeWithOptions({ summary: `take up what is stored of ${stream}: its mapping changed` }, [
-                { plan, stream },
-              ]),
-        ),
-        ...reads.map(
-          ({ stream, mode }) =>
-            () =>
-              source.query.executeWithOptions({ summary: `read ${stream}: ${mode === 'complete' ? 'everything' : 'changes'}` }, [
-                { plan, stream },
-              ]),
-        ),
+        ...remaps.map(({ stream }) => async () => [
+          await storeActivities.remap.executeWithOptions({ summary: `take up what is stored of ${stream}: its mapping changed` }, [
+            { plan, stream },
+          ]),
+        ]),
+        ...completes.map((stream) => () => query([stream], 'everything')),
+        // Changes are mostly few or none: what a session and an activity cost is paid once for all of them.
+        ...(deltas.length > 0 ? [() => query(deltas, 'changes')] : []),
       ]),
     );
+    const staged = parts.flat();
     if (reads.length === 0) return staged;
     const inDoubt = plan.retries || staged.some((part) => part.news > 0) || listedStreams(plan, staged).length > 0;
     if (!inDoubt) return staged;

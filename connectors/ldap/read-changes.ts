@@ -26,7 +26,7 @@ const dnsAtOnce = 50;
 const dnsAtMost = 2_000;
 
 /** What changed at all, in the whole database and whatever a stream's filter says. */
-interface ChangeScan {
+export interface ChangeScan {
   readonly alive: ReadonlySet<string>;
   /** DNs of containers with another name or place, and perhaps others: all below them has another DN, although nothing there says so. */
   readonly containers: readonly string[];
@@ -37,19 +37,20 @@ interface ChangeScan {
 /**
  * What changed in one stream since a marker. First what was deleted; then every entry that matches now and changed, lies below a renamed
  * container, or refers to an entry that has come to be called what it is; last the ids of all that changed and did not match.
+ *
+ * @param scan what changed at all; what comes after it is news for the next delta
  */
 export async function* readChangesSince(options: {
   readonly connection: DirectoryConnection;
-  readonly server: DirectoryServer;
   readonly stream: StreamReader;
   readonly since: Since;
+  readonly scan: ChangeScan;
   readonly pageSize: number;
 }): AsyncGenerator<readonly Item[], ReadEnd> {
-  const { connection, server, stream, since, pageSize } = options;
+  const { connection, stream, since, scan, pageSize } = options;
   using references = stream.references();
   const changed = changedSince(since);
-  const log = since.kind === 'modifyTimestamp' ? undefined : since.log;
-  const scan = await scanChanges({ connection, server, since, changed, log, withUids: stream.entries.uidAttributes.length > 0, pageSize });
+  const log = logOf(since);
   const deleted = new Set(log?.deleted);
   yield* batches(
     [...deleted].map((id): Item => ({ kind: 'gone', id, reason: "The server's log of changes shows its deletion." })),
@@ -118,16 +119,21 @@ function isIdle(since: Since): boolean {
   return since.kind === 'csn' && csnSetText(since.marked) === csnSetText(since.now);
 }
 
-async function scanChanges(options: {
+function logOf(since: Since): LoggedChanges | undefined {
+  return since.kind === 'modifyTimestamp' ? undefined : since.log;
+}
+
+/** Looks for all that changed since a marker. */
+export async function scanChanges(options: {
   readonly connection: DirectoryConnection;
   readonly server: DirectoryServer;
   readonly since: Since;
-  readonly changed: Filter | undefined;
-  readonly log: LoggedChanges | undefined;
+  /** Whether any stream refers to entries by their uid. */
   readonly withUids: boolean;
   readonly pageSize: number;
 }): Promise<ChangeScan> {
-  const { connection, server, since, changed, log, pageSize } = options;
+  const { connection, server, since, pageSize } = options;
+  const [changed, log] = [changedSince(since), logOf(since)];
   const named = new Set(log?.named);
   const idle = isIdle(since);
   const renamed = new Set(log?.renamed.map(({ id }) => id));

@@ -1,4 +1,5 @@
 import { TidemarkFailure } from '../../model/failure.ts';
+import type { Marker } from '../../model/marker.ts';
 import type { OpenOptions, Session } from '../connector.ts';
 import type { DirectoryConnection } from '../directory/connection.ts';
 import { isAtOrBelow } from '../directory/distinguished-name.ts';
@@ -12,7 +13,7 @@ import { attributesOf, entryReader } from './entry-reader.ts';
 import { listedNames } from './listed-names.ts';
 import { positionsOf } from './positions.ts';
 import { readEntriesByIds } from './read-by-ids.ts';
-import { readChangesSince } from './read-changes.ts';
+import { type ChangeScan, readChangesSince, type Since, scanChanges } from './read-changes.ts';
 import { referencesOf } from './references.ts';
 import { retroChangelog } from './retro-changelog.ts';
 import { requireRights } from './rights.ts';
@@ -23,6 +24,12 @@ import { type StreamReader, streamReader } from './stream-reader.ts';
 import { type StreamPlan, streamNames, streamPlan } from './streams.ts';
 
 type Options = OpenOptions<LdapSettings, LdapStreamSettings>;
+
+/** What has changed between two markers, whatever the stream. */
+interface Changes {
+  readonly since: Since;
+  readonly scan: ChangeScan;
+}
 
 /** A session on a connection that is signed in. It owns the connection. */
 export async function openSession(
@@ -59,8 +66,21 @@ export async function openSession(
     if (found === undefined) throw unknownStream(stream);
     return found;
   };
+  const withUids = [...readers.values()].some(({ entries }) => entries.uidAttributes.length > 0);
   const log = changeLogOf(connection, server, settings);
   const positions = positionsOf({ connection, server, settings, pageSize });
+  const findChanges = async (since: Marker, upTo: Marker): Promise<Changes> => {
+    const from = await positions.since(since, upTo, withUids);
+    return { since: from, scan: await scanChanges({ connection, server, since: from, withUids, pageSize }) };
+  };
+  const found = new Map<string, Promise<Changes>>();
+  /** The streams of a run mostly share their positions. */
+  const changesBetween = (since: Marker, upTo: Marker): Promise<Changes> => {
+    const key = JSON.stringify([since, upTo].map(({ kind, position }) => [kind, position]));
+    const changes = found.get(key) ?? findChanges(since, upTo);
+    found.set(key, changes);
+    return changes;
+  };
   const requireAllRights = (base: string): Promise<void> => requireRights(connection, server, settings, log, base);
 
   return {
@@ -98,8 +118,8 @@ export async function openSession(
       requireSameServer(upTo, server.identity);
       const wanted = reader(stream);
       await requireAllRights(wanted.plan.base);
-      const from = await positions.since(since, upTo, wanted.entries.uidAttributes.length > 0);
-      const end = yield* readChangesSince({ connection, server, stream: wanted, since: from, pageSize });
+      const changes = await changesBetween(since, upTo);
+      const end = yield* readChangesSince({ connection, stream: wanted, ...changes, pageSize });
       // What may not be seen is left out silently, and this run's marker would lie behind it.
       await requireAllRights(wanted.plan.base);
       return end;

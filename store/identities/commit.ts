@@ -3,7 +3,7 @@ import type { IdentityPlan } from '../../model/identity-run.ts';
 import type { StepRecord, StreamTotals } from '../../model/run.ts';
 import { identitiesName } from '../../model/workflow-ids.ts';
 import { fenced, type StepAttempt } from '../fence.ts';
-import { advanceMarker, releaseClaim } from '../run-end.ts';
+import { advanceMarkers, releaseClaim } from '../run-end.ts';
 
 /** Ends a run of identities in one transaction: its marker by compare-and-set, its totals, its claim given back. */
 export async function commitIdentities(
@@ -13,7 +13,7 @@ export async function commitIdentities(
 ): Promise<void> {
   await fenced(pool, attempt, 'exclusive', async (client) => {
     const { claim, marker } = plan;
-    await advanceMarker(client, claim, marker);
+    await advanceMarkers(client, claim, [marker]);
     const { rows } = await client.query<{ totals: Partial<StreamTotals> | null; waiting: string }>(
       `select r.streams -> '${identitiesName}' as totals, (select count(*) from tidemark.identity_object where state = 'ambiguous') as waiting
          from tidemark.sync_run r where r.id = $1`,

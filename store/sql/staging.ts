@@ -88,26 +88,36 @@ async function analyze(pool: pg.Pool, ...tables: readonly string[]): Promise<voi
   });
 }
 
-/** Removes what earlier attempts of the same step staged, and notes this one: see `verifyStaged`. */
-export async function beginStaging(pool: pg.Pool, attempt: StepAttempt, tables: readonly StagingTable[]): Promise<void> {
-  const { runId } = attempt.claim;
-  await fenced(pool, attempt, 'shared', async (client) => {
-    for (const table of [...tables, 'staged_attempt']) {
-      await client.query(`delete from tidemark.${table} where run_id = $1 and starts_with(token, $2) and token <> $3`, [
-        runId,
-        `${runId}/${attempt.step}/`,
-        attempt.token,
-      ]);
-    }
-    await client.query(`insert into tidemark.staged_attempt (run_id, token) values ($1, $2)`, [runId, attempt.token]);
+/**
+ * Notes attempts that were started together, see `verifyStaged`, and removes what earlier attempts of the same steps staged: they have noted
+ * themselves too, so mostly there is nothing to look for.
+ */
+export async function beginStaging(
+  pool: pg.Pool,
+  attempts: readonly [StepAttempt, ...StepAttempt[]],
+  tables: readonly StagingTable[],
+): Promise<void> {
+  const [first] = attempts;
+  const { runId } = first.claim;
+  const tokens = attempts.map(({ token }) => token);
+  const steps = attempts.map(({ step }) => `${runId}/${step}/`);
+  const earlier = `run_id = $1 and token <> all($2) and exists (select 1 from unnest($3::text[]) s(prefix) where starts_with(token, s.prefix))`;
+  await fenced(pool, first, 'shared', async (client) => {
+    const { rows } = await client.query<{ earlier: string }>(
+      `with superseded as (delete from tidemark.staged_attempt where ${earlier} returning 1),
+            noted as (insert into tidemark.staged_attempt (run_id, token) select $1, unnest($2::text[]))
+       select count(*) as earlier from superseded`,
+      [runId, tokens, steps],
+    );
+    if (rows[0]?.earlier === '0') return;
+    for (const table of tables) await client.query(`delete from tidemark.${table} where ${earlier}`, [runId, tokens, steps]);
   });
 }
 
 /** Removes everything that runs staged. */
 export async function dropStaging(client: pg.ClientBase, runIds: readonly string[]): Promise<void> {
-  for (const table of stagingTables) {
-    await client.query(`delete from tidemark.${table} where run_id = any($1::bigint[])`, [runIds]);
-  }
+  const removed = stagingTables.map((table) => `of_${table} as (delete from tidemark.${table} where run_id = any($1::bigint[]))`);
+  await client.query(`with ${removed.join(', ')} select`, [runIds]);
 }
 
 /**

@@ -11,14 +11,14 @@ const shown = { IntegrationId: integration };
 
 type Open = 'delta' | 'complete';
 
-function launcher(mode: RequestedMode, lateAfterMs?: number): HistoryBuilder {
+function launcher(mode: RequestedMode, lateAfterMs?: number, searchAttributes: Readonly<Record<string, string>> = {}): HistoryBuilder {
   const request = {
     integration,
     mode,
     ...(lateAfterMs === undefined ? {} : { lateAfterMs }),
     ...(isDecision(mode) ? { decision: { digest: '3f2a9c0d51b7e864', by: 'alice', why: '' } } : {}),
   };
-  return buildHistory({ workflowType: 'launchSync', workflowId: 'launch/corp-ad/scripted', input: [request] });
+  return buildHistory({ workflowType: 'launchSync', workflowId: 'launch/corp-ad/scripted', input: [request], searchAttributes });
 }
 
 /** The first turn: the request is shown, the integration looked at, and a run asked for. */
@@ -42,11 +42,19 @@ function asksForRun(history: HistoryBuilder): EventId {
   return history.childInitiated('syncIntegration', `sync/${integration}`);
 }
 
-/** The run that was asked for starts, and the launcher looks whether it is there to be waited for. */
-function starts(history: HistoryBuilder, run: EventId): void {
+/** The run that was asked for starts, and the launcher begins to wait for it. Returns the timer that ends with a look whether it is there. */
+function starts(history: HistoryBuilder, run: EventId): EventId {
   history.childStarted(run);
   history.task();
-  history.localActivity('isCarried', true);
+  return history.timerStarted();
+}
+
+/** A while after the run has started the launcher looks whether it is there to be waited for. */
+function looksForRun(history: HistoryBuilder, timer: EventId, carried: boolean): void {
+  history.later(10_000);
+  history.timerFired(timer);
+  history.task();
+  history.localActivity('isCarried', carried);
 }
 
 /** The run that was asked for starts and succeeds, and so does the launcher. */
@@ -99,6 +107,14 @@ describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as co
     await replay(history.history());
   });
 
+  it('that shows what it asks for from its start on does not set it again', async () => {
+    const history = launcher(mode, undefined, { ...shown, SyncMode: mode, ConnectorType: 'scripted' });
+    history.task();
+    looks(history, null);
+    carries(history, asksForRun(history));
+    await replay(history.history());
+  });
+
   it('is not skipped where nothing runs', async () => {
     const history = launcher(mode);
     history.task();
@@ -136,9 +152,7 @@ describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as co
   it('whose run is not there to be waited for records that it was terminated, and fails', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
-    history.childStarted(run);
-    history.task();
-    history.localActivity('isCarried', false);
+    looksForRun(history, starts(history, run), false);
     const timer = history.timerStarted();
     history.later(10_000);
     history.timerFired(timer);
@@ -150,12 +164,21 @@ describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as co
     await replay(history.history());
   });
 
+  it('whose run is there goes on waiting for it', async () => {
+    const history = launcher(mode);
+    const run = asks(history, mode, null);
+    looksForRun(history, starts(history, run), true);
+    history.childCompleted(run, { id: '8', reason: null });
+    history.task();
+    history.upsertSearchAttributes({ SyncOutcome: 'succeeded' });
+    history.completed({ outcome: 'succeeded' });
+    await replay(history.history());
+  });
+
   it('whose run has succeeded before the look says so', async () => {
     const history = launcher(mode);
     const run = asks(history, mode, null);
-    history.childStarted(run);
-    history.task();
-    history.localActivity('isCarried', false);
+    looksForRun(history, starts(history, run), false);
     history.timerStarted();
     history.childCompleted(run, { id: '8', reason: null });
     history.task();
@@ -214,7 +237,7 @@ describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as co
       if (order.startsWith('cancellation')) history.childStarted(run);
       history.task();
       const cancellation = history.childCancelRequested(run);
-      history.localActivity('isCarried', true);
+      history.timerStarted();
       history.childCancelDelivered(cancellation, run);
       history.task();
       history.childCanceled(run);
@@ -234,7 +257,7 @@ describe.each(['delta', 'auto', 'complete', 'remap', 'approve', 'decline'] as co
     history.childStarted(run);
     history.childCancelDelivered(cancellation, run);
     history.task();
-    history.localActivity('isCarried', true);
+    history.timerStarted();
     history.childCanceled(run);
     history.task();
     history.upsertSearchAttributes({ SyncOutcome: 'cancelled' });

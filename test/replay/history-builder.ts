@@ -12,6 +12,8 @@ export interface HistoryStart {
   readonly workflowType: string;
   readonly workflowId: string;
   readonly input: readonly unknown[];
+  /** What the workflow is started with; keywords. */
+  readonly searchAttributes?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -59,7 +61,7 @@ const taskQueue = { name: 'scripted', kind: 'TASK_QUEUE_KIND_NORMAL' };
 const namespace = 'default';
 const childRunId = '00000000-0000-4000-8000-000000000002';
 
-export function buildHistory({ workflowType, workflowId, input }: HistoryStart): HistoryBuilder {
+export function buildHistory({ workflowType, workflowId, input, searchAttributes = {} }: HistoryStart): HistoryBuilder {
   const events: Record<string, unknown>[] = [];
   let now = Date.parse('2026-01-01T00:00:00Z');
   let lastTask: EventId = '0';
@@ -95,6 +97,7 @@ export function buildHistory({ workflowType, workflowId, input }: HistoryStart):
     workflowId,
     taskQueue,
     input: payloads(...input),
+    searchAttributes: { indexedFields: indexedFields(searchAttributes) },
     workflowTaskTimeout: '10s',
     originalExecutionRunId: '00000000-0000-4000-8000-000000000001',
     firstExecutionRunId: '00000000-0000-4000-8000-000000000001',
@@ -116,13 +119,7 @@ export function buildHistory({ workflowType, workflowId, input }: HistoryStart):
       });
     },
     upsertSearchAttributes(attributes) {
-      const indexedFields = Object.fromEntries(
-        Object.entries(attributes).map(([name, value]) => [
-          name,
-          { ...payload(value), metadata: { encoding: base64('json/plain'), type: base64('Keyword') } },
-        ]),
-      );
-      command('UpsertWorkflowSearchAttributes', { searchAttributes: { indexedFields } });
+      command('UpsertWorkflowSearchAttributes', { searchAttributes: { indexedFields: indexedFields(attributes) } });
     },
     localActivity(type, result) {
       const seq = ++activities;
@@ -249,6 +246,15 @@ function base64(text: string): string {
 
 function payload(value: unknown) {
   return { metadata: { encoding: base64('json/plain') }, data: base64(JSON.stringify(value)) };
+}
+
+function indexedFields(attributes: Readonly<Record<string, string>>) {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [
+      name,
+      { ...payload(value), metadata: { encoding: base64('json/plain'), type: base64('Keyword') } },
+    ]),
+  );
 }
 
 function payloads(...values: readonly unknown[]) {

@@ -12,7 +12,7 @@ import { type HistoryJson, writeHistory } from './history-file.ts';
 
 /** Plays each case against real servers and writes down its histories; run by hand with `record.config.ts` after the workflows changed. */
 const sources = new Map<string, ScriptedSource>();
-/** What a case does when its source is opened, by integration; begin opens it first, then each stream's query, then the re-read. */
+/** What a case does when its source is opened, by integration; begin opens it first, then the query of each stream that is read completely, that of all others, then the re-read. */
 const onOpen = new Map<string, () => Promise<void> | void>();
 let tidemark: TestTidemark;
 

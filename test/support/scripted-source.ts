@@ -51,6 +51,8 @@ export class ScriptedSource {
   /** By how many objects a seal is wrong. */
   sealError = 0;
   serverId = 'server-1';
+  /** Sessions that were opened. */
+  sessions = 0;
   /** Sessions that are reading now; more than one of a kind at once is what exclusion must prevent. */
   readonly open = new Set<string>();
   maxOpenRuns = 0;
@@ -153,6 +155,7 @@ export function declare(name: string, block: StreamSettings | undefined): Stream
 }
 
 function scriptedSession(source: ScriptedSource, signal: AbortSignal): Session {
+  source.sessions += 1;
   const server = { id: source.serverId, name: `${source.name}.example` };
   const object = (id: string, { attributes, links }: Entry): Extract<Item, { kind: 'object' }> => ({
     kind: 'object',

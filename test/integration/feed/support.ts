@@ -87,7 +87,7 @@ export async function commit(pool: pg.Pool, claim: Claim): Promise<void> {
     dryRun: false,
     creates: false,
   };
-  await commitRun(pool, await startAttempt(pool, claim, 'commit', open), { plan, staged: [], steps: {} });
+  await commitRun(pool, open, { plan, staged: [], steps: {} });
 }
 
 /** Ends a run as its `fail` does. */

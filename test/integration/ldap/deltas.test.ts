@@ -214,6 +214,29 @@ test('a deleted entry is told as gone, of whatever stream it was', async () => {
   }
 });
 
+test('what changes between the reading of two streams in one session is in the next delta', async () => {
+  for (const name of ['ada', 'bob']) await addPerson(name);
+  await addGroup('all', 'ada');
+  await using session = await openSession(server, choices());
+  const marker = await session.mark('users');
+  const [{ id: bob } = { id: '' }] = [...(await listing(session, 'users')).values()].filter(({ key }) => key === person('bob'));
+  await client.modify(person('ada'), replace('title', 'Countess'));
+  const upTo = await session.mark('users');
+  const read = async (stream: string, since = marker, until = upTo) => (await readWhole(session.readChanges(stream, since, until))).items;
+  const keysOf = (items: Parameters<typeof objectsOf>[0]) => [...objectsOf(items).values()].map(({ key }) => key);
+  expect(keysOf(await read('users'))).toContain(person('ada'));
+  await client.modifyDN(person('ada'), person('ann'));
+  await client.del(person('bob'));
+  await client.add(group('late'), { objectClass: 'groupOfNames', member: person('ann') });
+  await read('groups');
+  const next = await session.mark('users');
+  const users = await read('users', upTo, next);
+  expect(keysOf(users)).toContain(person('ann'));
+  expect(idsOf(users, 'gone')).toContain(bob);
+  // The group that names her was not touched; its reference means her under her new name alone.
+  expect(keysOf(await read('groups', upTo, next)).toSorted()).toEqual([group('all'), group('late')]);
+});
+
 test('a delta after nothing changed gives nothing', async () => {
   for (const name of ['ada', 'bob']) await addPerson(name);
   await using session = await openSession(server, choices());

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Claim } from '../../../model/run.ts';
 import { claimIntegration } from '../../../store/claims.ts';
-import { fenced, startAttempt } from '../../../store/fence.ts';
+import { fenced, inOneTransaction, type StepAttempt, startAttempt, startAttempts } from '../../../store/fence.ts';
 import { loseStaging } from '../../support/lose-staging.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
 import { objectsOf, startTidemark, type TestTidemark } from '../../support/tidemark.ts';
@@ -105,6 +105,30 @@ describe('a run that is interrupted', () => {
     expect(source.reads.filter((read) => read === 'complete users')).toHaveLength(2);
     expect(outcome).toBe('succeeded');
     expect(run?.streams.users).toMatchObject({ created: 1, updated: 1, deleted: 1 });
+  });
+
+  it('while it reads the changes of several streams reads all of them again, and its last reading alone counts', async () => {
+    const { id, source } = await integrate(tidemark, 'reading');
+    await tidemark.sync({ integration: id, mode: 'complete' });
+    change(source);
+    source.reads.length = 0;
+    let staged: readonly string[] = [];
+    source.afterPage = async () => {
+      if (source.reads.at(-1) !== 'delta groups') return;
+      const { rows } = await tidemark.store.pool.query<{ token: string }>(
+        `select distinct s.token from tidemark.staged_item s join tidemark.sync_run r on r.id = s.run_id where r.integration_id = $1`,
+        [id],
+      );
+      staged = rows.map(({ token }) => token);
+      if (source.reads.length > 2) return;
+      throw new TidemarkFailure('SourceUnavailable', 'the line was cut');
+    };
+    const { outcome, run } = await tidemark.sync({ integration: id, mode: 'delta' });
+    expect(outcome).toBe('succeeded');
+    expect(source.reads).toEqual(['delta users', 'delta groups', 'delta users', 'delta groups']);
+    // Of the first attempt nothing is left beside the second one's users.
+    expect(staged).toEqual([expect.stringMatching(/\/query\/users\//)]);
+    expect(run).toMatchObject({ streams: { users: { created: 1, updated: 1, deleted: 1 }, groups: { read: 1 } } });
   });
 
   it('by the loss of what it staged when all is applied reads again, and knows its drift', async () => {
@@ -237,6 +261,38 @@ describe('the fence', () => {
     await pool.query(`update tidemark.integration set run_epoch = 8, claimed_by = 'another' where id = $1`, [claim.integration]);
     await expect(fenced(pool, attempt, 'shared', write)).rejects.toMatchObject({ type: 'StaleRun' });
     await expect(startAttempt(pool, claim, 'query/users', open)).rejects.toMatchObject({ type: 'StaleRun' });
+  });
+
+  it('starts the attempts of several steps together, and each ends what was frozen of its own', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    const steps = ['query/users', 'query/groups'];
+    const [, frozen] = await startAttempts(pool, claim, steps, open);
+    const holding = Promise.withResolvers<void>();
+    const held = fenced(pool, frozen as StepAttempt, 'exclusive', async (client) => {
+      holding.resolve();
+      await client.query('select pg_sleep(60)');
+    });
+    held.catch(() => undefined);
+    await holding.promise;
+    for (const next of await startAttempts(pool, claim, steps, open)) expect(await fenced(pool, next, 'shared', write)).toBe('written');
+    await expect(held).rejects.toMatchObject({ code: '57P01' });
+  });
+
+  it('gives a step of one transaction the lock to its end, and takes it from an attempt that is frozen in it', async () => {
+    const { pool } = tidemark.store;
+    const claim = await claimed();
+    const holding = Promise.withResolvers<void>();
+    const held = inOneTransaction(pool, claim, 'commit', open, async (client) => {
+      holding.resolve();
+      await client.query('select pg_sleep(60)');
+    });
+    held.catch(() => undefined);
+    await holding.promise;
+    expect(await inOneTransaction(pool, claim, 'commit', open, write)).toBe('written');
+    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    await pool.query(`update tidemark.integration set claimed_by = 'another' where id = $1`, [claim.integration]);
+    await expect(inOneTransaction(pool, claim, 'commit', open, write)).rejects.toMatchObject({ type: 'StaleRun' });
   });
 
   it('ends the session of a superseded attempt that holds the lock, and no other', async () => {

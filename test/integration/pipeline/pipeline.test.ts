@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import { syncWorkflowId } from '../../../model/workflow-ids.ts';
-import { readMarkers } from '../../../store/markers.ts';
+import { readMarkers, resetMarkers } from '../../../store/markers.ts';
 import { readOverview } from '../../../store/read-overview.ts';
 import { findDrift } from '../../../store/run-summary.ts';
 import { ScriptedSource, scriptedConnector } from '../../support/scripted-source.ts';
@@ -233,6 +233,23 @@ describe('a delta', () => {
     const { run } = await tidemark.sync({ integration: id, mode: 'delta' });
     expect(Object.keys(run?.steps ?? {}).sort()).toEqual(['begin', 'query']);
     expect(run?.links).toMatchObject({ added: 0, removed: 0 });
+  });
+
+  it('reads the changes of all its streams by one activity in one session; a stream that is read completely has both to itself', async () => {
+    const { id, source } = await integrate('sessions');
+    fill(source, 2);
+    const sync = async (mode: 'complete' | 'delta') => {
+      source.sessions = 0;
+      await tidemark.sync({ integration: id, mode });
+      const { events } = await tidemark.temporal.client.workflow.getHandle(syncWorkflowId(id)).fetchHistory();
+      const names = (events ?? []).map((event) => event.activityTaskScheduledEventAttributes?.activityType?.name);
+      return { queries: names.filter((name) => name === 'query').length, sessions: source.sessions };
+    };
+    // One more session is begin's.
+    expect(await sync('complete')).toEqual({ queries: 2, sessions: 3 });
+    expect(await sync('delta')).toEqual({ queries: 1, sessions: 2 });
+    await resetMarkers(tidemark.store, id, ['groups']);
+    expect(await sync('delta')).toEqual({ queries: 2, sessions: 3 });
   });
 
   it('believes the last of several states of one object in one read', async () => {

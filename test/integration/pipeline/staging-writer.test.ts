@@ -18,7 +18,7 @@ async function writing(integration: string): Promise<{ writer: StagingWriter; st
   await addIntegration(pool, integration);
   const claim = await beginRun(pool, integration);
   const attempt = await startAttempt(pool, claim, 'query/users', async () => true);
-  await beginStaging(pool, attempt, ['staged_item', 'staged_link', 'staged_mapping']);
+  await beginStaging(pool, [attempt], ['staged_item', 'staged_link', 'staged_mapping']);
   const plan = { stream: 'users', mappingVersion: 'm' } as StreamPlan;
   const writer = stagingWriter({ pool, attempt, plan, firstSeq: 0, volatile: new Set(), reading: 'r' });
   const staged = async () => {

@@ -17,7 +17,7 @@ async function staging(integration: string, items: number, told = items): Promis
   await addIntegration(pool, integration);
   const claim: Claim = await beginRun(pool, integration);
   const attempt = await startAttempt(pool, claim, 'query/users', async () => true);
-  await beginStaging(pool, attempt, ['staged_item']);
+  await beginStaging(pool, [attempt], ['staged_item']);
   const part = { stream: 'users', token: attempt.token, items: told, links: 0, news: told, read: told, unchanged: 0, created: 0 };
   const run = { plan: { claim } as RunPlan, staged: [{ ...part, sealed: true, compared: false, mapped: false }] };
   await stage(run, items);
