@@ -15,6 +15,7 @@ import type { LaunchRequest } from '../model/run.ts';
 import { catchupWindowMs, intervalMs } from '../model/schedules.ts';
 import { launchWorkflowId, maintenanceScheduleId, maintenanceWorkflowId, scheduleId } from '../model/workflow-ids.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
+import { fewAtOnce } from './few-at-once.ts';
 
 export interface ScheduleChange {
   /** `tidemark/<integration>/<name>`. */
@@ -49,19 +50,16 @@ export interface Wanted {
 export async function planSchedules(client: Client, before: Configurations, wanted: Wanted): Promise<readonly ScheduleChange[]> {
   const declared = declareAll(wanted);
   const names = new Set(declared.map((declaration) => declaration.scheduleId));
-  const changes = await Promise.all(
-    declared.map(async (declaration): Promise<ScheduleChange> => {
-      const found = await describe(client, declaration.scheduleId);
-      const action = found === undefined ? 'create' : isAsDeclared(found, declaration) ? 'unchanged' : 'update';
-      return { schedule: declaration.scheduleId, action, summary: declaration.summary };
-    }),
-  );
+  const changes = await fewAtOnce(declared, async (declaration): Promise<ScheduleChange> => {
+    const found = await describe(client, declaration.scheduleId);
+    const action = found === undefined ? 'create' : isAsDeclared(found, declaration) ? 'unchanged' : 'update';
+    return { schedule: declaration.scheduleId, action, summary: declaration.summary };
+  });
   const removed = declareSchedules(before, wanted.taskQueue).filter((declaration) => !names.has(declaration.scheduleId));
-  const deletions = await Promise.all(
-    removed.map(
-      async ({ scheduleId: id, summary }): Promise<readonly ScheduleChange[]> =>
-        (await describe(client, id)) === undefined ? [] : [{ schedule: id, action: 'delete', summary }],
-    ),
+  const deletions = await fewAtOnce(
+    removed,
+    async ({ scheduleId: id, summary }): Promise<readonly ScheduleChange[]> =>
+      (await describe(client, id)) === undefined ? [] : [{ schedule: id, action: 'delete', summary }],
   );
   return [...changes, ...deletions.flat()];
 }

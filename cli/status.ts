@@ -3,6 +3,7 @@ import { scheduleIdPrefix, syncWorkflowId } from '../model/workflow-ids.ts';
 import { type IntegrationOverview, readOverview } from '../store/read-overview.ts';
 import { runningLaunchers } from '../store/run-summary.ts';
 import type { Store } from '../store/store.ts';
+import { fewAtOnce } from './few-at-once.ts';
 
 /** One integration: what the database knows of it, and what Temporal is doing and will do for it. */
 export interface IntegrationStatus extends IntegrationOverview {
@@ -42,17 +43,15 @@ export interface ScheduleStatus {
 export async function readStatus(store: Store, temporal: Client): Promise<readonly IntegrationStatus[]> {
   const overviews = await readOverview(store);
   const schedules = await listSchedules(temporal);
-  return Promise.all(
-    overviews.map(async (overview) => {
-      const open = await listOpen(store, temporal, overview.integration);
-      return {
-        ...overview,
-        open,
-        requests: countRequests(open),
-        schedules: schedules.filter(({ schedule }) => schedule.startsWith(`${scheduleIdPrefix}${overview.integration}/`)),
-      };
-    }),
-  );
+  return fewAtOnce(overviews, async (overview) => {
+    const open = await listOpen(store, temporal, overview.integration);
+    return {
+      ...overview,
+      open,
+      requests: countRequests(open),
+      schedules: schedules.filter(({ schedule }) => schedule.startsWith(`${scheduleIdPrefix}${overview.integration}/`)),
+    };
+  });
 }
 
 /** Active and waiting requests by integration; of one, or of all that the configuration names. */
@@ -61,7 +60,7 @@ export async function readRequests(
   temporal: Client,
   integrations: readonly string[],
 ): Promise<ReadonlyMap<string, RequestCounts>> {
-  return new Map(await Promise.all(integrations.map(async (id) => [id, countRequests(await listOpen(store, temporal, id))] as const)));
+  return new Map(await fewAtOnce(integrations, async (id) => [id, countRequests(await listOpen(store, temporal, id))] as const));
 }
 
 function countRequests(open: readonly OpenWorkflow[]): RequestCounts {
