@@ -28,7 +28,7 @@ export interface ScheduleChange {
 export type Configurations = ReadonlyMap<string, Subject>;
 
 /** Raised when the same configuration is to make other schedules than before. */
-const form = 1;
+const form = 2;
 
 type StartAction = ScheduleOptionsStartWorkflowAction<(request: LaunchRequest | MaintenanceRequest) => Promise<unknown>>;
 
@@ -144,7 +144,7 @@ function declareSchedule(integration: string, { connector }: Subject, schedule: 
     digest,
     scheduleId: scheduleId(integration, schedule.name),
     spec: {
-      ...(everyMs === undefined ? {} : { intervals: [{ every: everyMs }] }),
+      ...(everyMs === undefined ? {} : { intervals: [{ every: everyMs, offset: offsetMs(integration, schedule.name, everyMs) }] }),
       // The comment comes back from the server, which turns the expression itself into its own form.
       ...(cron === undefined ? {} : { cronExpressions: [`${cron} # ${cron}`] }),
       ...(jitterMs === 0 ? {} : { jitter: jitterMs }),
@@ -166,6 +166,15 @@ function declareSchedule(integration: string, { connector }: Subject, schedule: 
     },
     policies: { overlap: 'ALLOW_ALL', catchupWindow: catchupWindowMs(schedule, now), pauseOnFailure: false },
   };
+}
+
+/**
+ * Where in its interval a schedule falls due, in whole seconds. Temporal counts intervals from 1970 on for all schedules alike: without this
+ * hundreds of integrations would all begin in the same second, and wait for each other.
+ */
+function offsetMs(integration: string, name: string, everyMs: number): number {
+  const place = createHash('sha256').update(`${integration}/${name}`).digest().readUInt32BE();
+  return (place % Math.floor(everyMs / 1_000)) * 1_000;
 }
 
 /** A schedule in words: `delta every 30m`, `complete at 30 7 * * * (UTC)`. */
@@ -191,8 +200,8 @@ function isAsDeclared({ spec, action, policies }: ScheduleDescription, declarati
     action.workflowId === declaration.action.workflowId &&
     action.taskQueue === declaration.action.taskQueue &&
     canonicalJson(requestsOf(action.args, regular)) === canonicalJson(requestsOf(declaration.action.args, regular)) &&
-    canonicalJson((spec.intervals ?? []).map(({ every }) => every)) ===
-      canonicalJson((declaration.spec.intervals ?? []).map(({ every }) => every)) &&
+    canonicalJson((spec.intervals ?? []).map(({ every, offset }) => [every, offset ?? 0])) ===
+      canonicalJson((declaration.spec.intervals ?? []).map(({ every, offset }) => [every, offset ?? 0])) &&
     (spec.calendars ?? []).length === (regular ? 0 : 1) &&
     (regular || declaration.spec.cronExpressions?.[0]?.endsWith(`# ${calendar?.comment}`) === true) &&
     (spec.jitter ?? 0) === (declaration.spec.jitter ?? 0) &&

@@ -50,7 +50,7 @@ const scheduleSchema = z
     every: durationMs
       .refine((ms) => ms >= shortestIntervalMs, { error: 'shorter than 10s', params: { remedy: 'Choose an interval of at least 10s.' } })
       .optional()
-      .describe('The time from one sync to the next, at least 10s. Either every or cron.'),
+      .describe('The time from one sync to the next, at least 10s; each integration has a place of its own in it. Either every or cron.'),
     cron: z
       .string()
       .superRefine((cron, context) => {
