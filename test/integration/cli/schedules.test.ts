@@ -74,6 +74,22 @@ describe('apply', () => {
     expect(weekdays.info.nextActionTimes[0]?.toISOString()).toMatch(/T06:30:00/);
   });
 
+  it('gives schedules of one cadence each a second of its own, the same at every time', async () => {
+    await configure(
+      twoSchedules.replace(
+        '- { name: weekdays, mode: complete, cron: 30 7 1 1 1-5, timezone: Europe/Berlin, streams: [users, groups] }',
+        '- { name: too, mode: delta, every: 365d, jitter: 1m }',
+      ),
+    );
+    expect(await actionsOf()).toEqual({ often: 'unchanged', too: 'create', weekdays: 'delete' });
+    const [often, too] = await Promise.all(['often', 'too'].map(async (name) => (await scheduleOf(name).describe()).spec.intervals?.[0]));
+    expect(often?.offset).not.toBe(too?.offset);
+    expect(Number(often?.offset) % 1_000).toBe(0);
+    expect(await actionsOf()).toEqual({ often: 'unchanged', too: 'unchanged' });
+    await configure(twoSchedules);
+    expect(await actionsOf()).toEqual({ often: 'unchanged', weekdays: 'create', too: 'delete' });
+  });
+
   it('applied again finds nothing to change and does not touch the schedules', async () => {
     const before = [await scheduleOf('often').describe(), await scheduleOf('weekdays').describe()];
     expect(await actionsOf()).toEqual({ often: 'unchanged', weekdays: 'unchanged' });
