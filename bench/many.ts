@@ -64,7 +64,7 @@ export async function many(machine: BenchMachine, directory: Directory, minutes:
   const result = {
     integrations: tenants.length,
     seconds,
-    ticks: tenants.length * minutes,
+    ticks: ticksOf(runs),
     runs: runs.length,
     succeeded: done.length,
     skipped: runs.filter(({ outcome }) => outcome === 'skipped').length,
@@ -127,6 +127,18 @@ async function runsSince({ store }: BenchMachine, since: Date): Promise<readonly
     [since],
   );
   return rows;
+}
+
+/** Ticks from the first of each schedule that was seen to its last: a launcher's id is the schedule's and the time of its tick. */
+function ticksOf(runs: readonly Run[]): number {
+  const seen = new Map<string, { first: number; last: number }>();
+  for (const { launcher_id: id } of runs) {
+    const [, schedule = '', time = ''] = /^(.*)-(\d{4}-\d\d-\d\dT[0-9:.]+Z)$/.exec(id) ?? [];
+    const at = Date.parse(time);
+    const { first, last } = seen.get(schedule) ?? { first: at, last: at };
+    seen.set(schedule, { first: Math.min(first, at), last: Math.max(last, at) });
+  }
+  return [...seen.values()].reduce((ticks, { first, last }) => ticks + Math.round((last - first) / minuteMs) + 1, 0);
 }
 
 function percentiles(values: readonly number[]): Readonly<Record<'p50' | 'p95' | 'max', number>> {
