@@ -6,7 +6,7 @@ import { identities } from './identities.ts';
 import { type BenchMachine, type MachineOptions, startBenchMachine } from './machine.ts';
 import { many } from './many.ts';
 import { explaining, plans } from './plans.ts';
-import { whyNoLdapsearch } from './raw-read.ts';
+import { missingTool } from './raw-read.ts';
 import { startSambaSource } from './samba-source.ts';
 import { changed, delta, first, member, type Scenario, unchanged } from './scenarios.ts';
 import { startSlapdSource } from './slapd-source.ts';
@@ -69,8 +69,8 @@ const settings: Settings = {
   workerFlags: values['worker-flags'].split(' ').filter((flag) => flag !== ''),
 };
 const work = Object.hasOwn(sources, settings.source) ? choose(names) : undefined;
-const isDirectory = ['slapd', 'samba'].includes(settings.source);
-const problem = work === undefined ? usage : isDirectory ? whyNoLdapsearch() : undefined;
+const { source } = settings;
+const problem = work === undefined ? usage : source === 'slapd' || source === 'samba' ? missingTool(source) : undefined;
 if (work === undefined || problem !== undefined) {
   console.error(problem);
   process.exitCode = 2;

@@ -6,9 +6,19 @@ import { type Directory, type RawSearch, searchesOf } from './directory.ts';
 
 const pageSize = 1_000;
 
-/** Why ldapsearch can't be used, with the remedy; undefined if it can. */
-export function whyNoLdapsearch(): string | undefined {
-  return existsSync('/usr/bin/ldapsearch') ? undefined : 'ldapsearch is missing. Install it: apt-get install ldap-utils';
+/** What a directory is filled and read with: program and package. */
+const tools = {
+  slapd: [['ldapsearch', 'ldap-utils']],
+  samba: [
+    ['ldapsearch', 'ldap-utils'],
+    ['ldbadd', 'ldb-tools'],
+  ],
+} as const;
+
+/** Which tool is missing for a directory, with the remedy; undefined if none is. */
+export function missingTool(source: keyof typeof tools): string | undefined {
+  const missing = tools[source].find(([program]) => !existsSync(`/usr/bin/${program}`));
+  return missing && `${missing[0]} is missing. Install it: apt-get install ${missing[1]}`;
 }
 
 /**
