@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkFailure } from '../../../model/failure.ts';
 import type { Claim } from '../../../model/run.ts';
@@ -217,6 +218,20 @@ describe('a run that is interrupted', () => {
   });
 });
 
+/** A transaction that is frozen from here on: it ends only when somebody ends its session. Settles, as what it comes to, when it has begun. */
+async function frozenIn(
+  transaction: (work: (client: pg.PoolClient) => Promise<void>) => Promise<void>,
+): Promise<{ readonly end: Promise<void> }> {
+  const holding = Promise.withResolvers<void>();
+  const end = transaction(async (client) => {
+    holding.resolve();
+    await client.query('select pg_sleep(60)');
+  });
+  end.catch(() => undefined);
+  await Promise.race([holding.promise, end]);
+  return { end };
+}
+
 describe('the fence', () => {
   let tidemark: TestTidemark;
   beforeAll(async () => {
@@ -268,29 +283,17 @@ describe('the fence', () => {
     const claim = await claimed();
     const steps = ['query/users', 'query/groups'];
     const [, frozen] = await startAttempts(pool, claim, steps, open);
-    const holding = Promise.withResolvers<void>();
-    const held = fenced(pool, frozen as StepAttempt, 'exclusive', async (client) => {
-      holding.resolve();
-      await client.query('select pg_sleep(60)');
-    });
-    held.catch(() => undefined);
-    await holding.promise;
+    const held = await frozenIn((work) => fenced(pool, frozen as StepAttempt, 'exclusive', work));
     for (const next of await startAttempts(pool, claim, steps, open)) expect(await fenced(pool, next, 'shared', write)).toBe('written');
-    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    await expect(held.end).rejects.toMatchObject({ code: '57P01' });
   });
 
   it('gives a step of one transaction the lock to its end, and takes it from an attempt that is frozen in it', async () => {
     const { pool } = tidemark.store;
     const claim = await claimed();
-    const holding = Promise.withResolvers<void>();
-    const held = inOneTransaction(pool, claim, 'commit', open, async (client) => {
-      holding.resolve();
-      await client.query('select pg_sleep(60)');
-    });
-    held.catch(() => undefined);
-    await holding.promise;
+    const held = await frozenIn((work) => inOneTransaction(pool, claim, 'commit', open, work));
     expect(await inOneTransaction(pool, claim, 'commit', open, write)).toBe('written');
-    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    await expect(held.end).rejects.toMatchObject({ code: '57P01' });
     await pool.query(`update tidemark.integration set claimed_by = 'another' where id = $1`, [claim.integration]);
     await expect(inOneTransaction(pool, claim, 'commit', open, write)).rejects.toMatchObject({ type: 'StaleRun' });
   });
@@ -299,29 +302,17 @@ describe('the fence', () => {
     const { pool } = tidemark.store;
     const claim = await claimed();
     const frozen = await startAttempt(pool, claim, 'upsert', open);
-    const holding = Promise.withResolvers<void>();
-    const held = fenced(pool, frozen, 'exclusive', async (client) => {
-      holding.resolve();
-      await client.query('select pg_sleep(60)');
-    });
-    held.catch(() => undefined);
-    await holding.promise;
+    const held = await frozenIn((work) => fenced(pool, frozen, 'exclusive', work));
     const next = await startAttempt(pool, claim, 'upsert', open);
     expect(await fenced(pool, next, 'exclusive', write)).toBe('written');
-    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    await expect(held.end).rejects.toMatchObject({ code: '57P01' });
   });
 
   it('lets a new run claim the integration although a frozen worker of an ended run holds the lock', async () => {
     const { pool } = tidemark.store;
     const claim = await claimed();
     const frozen = await startAttempt(pool, claim, 'upsert', open);
-    const holding = Promise.withResolvers<void>();
-    const held = fenced(pool, frozen, 'exclusive', async (client) => {
-      holding.resolve();
-      await client.query('select pg_sleep(60)');
-    });
-    held.catch(() => undefined);
-    await holding.promise;
+    const held = await frozenIn((work) => fenced(pool, frozen, 'exclusive', work));
     const asked = {
       request: { integration: claim.integration, mode: 'delta', launcherId: 'test', requestedAt: new Date().toISOString() },
       workflowId: 'sync',
@@ -330,7 +321,7 @@ describe('the fence', () => {
     } as const;
     const granted = await claimIntegration(pool, asked, open);
     expect(BigInt(granted.claim.epoch)).toBe(8n);
-    await expect(held).rejects.toMatchObject({ code: '57P01' });
+    await expect(held.end).rejects.toMatchObject({ code: '57P01' });
     const { rows } = await pool.query(`select outcome, failure ->> 'type' as type from tidemark.sync_run where id = $1`, [claim.runId]);
     expect(rows).toEqual([{ outcome: 'failed', type: 'Terminated' }]);
     expect(await claimIntegration(pool, asked, open)).toEqual(granted);
