@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { refusalOf } from '../store/refusal.ts';
+import { createdLists, linkCreated, unlist } from '../store/sql/link-created.ts';
 import { setAside } from '../store/sql/quarantine.ts';
 import { type LinkPhase, middleOfBatch, nextBatch, type StagedRows } from '../store/sql/upsert-batch.ts';
 import type { StepContext } from './step.ts';
@@ -38,15 +39,50 @@ export async function eachBatch(batches: Batches, apply: Apply): Promise<number>
       context.progress(undefined, ++applied * batchSize);
     }
   };
-  const lanes = Array.from({ length: writer.sideBySide }, () =>
+  await inLanes(writer, () =>
     lane().catch((error: unknown) => {
       failed = true;
       throw error;
     }),
   );
+  return written;
+}
+
+/** Runs as many lanes as the writer allows; fails when all have ended, if one has failed. */
+async function inLanes({ sideBySide }: StepWriter, lane: () => Promise<void>): Promise<void> {
+  const lanes = Array.from({ length: sideBySide }, lane);
   await Promise.allSettled(lanes);
   await Promise.all(lanes);
-  return written;
+}
+
+/** Stores the links of what a first read has created, list after list. Returns how many links were added. */
+export async function linkLists({ writer, rows, context }: Pick<Batches, 'writer' | 'rows' | 'context'>): Promise<number> {
+  const { lists, superseded } = await createdLists(writer.reader, rows);
+  let added = 0;
+  const lane = async () => {
+    for (let list = lists.pop(); list !== undefined; list = lists.pop()) {
+      context.signal.throwIfAborted();
+      added += await linkList({ writer, rows }, list, superseded);
+      context.progress(undefined, added);
+    }
+  };
+  await inLanes(writer, () =>
+    lane().catch((error: unknown) => {
+      lists.length = 0;
+      throw error;
+    }),
+  );
+  return added;
+}
+
+async function linkList({ writer, rows }: Pick<Batches, 'writer' | 'rows'>, list: string, superseded: readonly string[]): Promise<number> {
+  try {
+    return await writer.transaction('shared', (client) => linkCreated(client, rows, list, superseded));
+  } catch (error) {
+    if (refusalOf(error) === undefined) throw error;
+    await writer.transaction('shared', (client) => unlist(client, rows, list));
+    return 0;
+  }
 }
 
 /** Applies a batch; where PostgreSQL refuses it, its halves, down to the one object that it refuses, which is set aside. */

@@ -43,7 +43,7 @@ export function query(deps: Dependencies) {
         plan.claim,
         streams.map((stream) => `query/${stream}`),
       );
-      await beginStaging(deps.store.pool, attempts, ['staged_item', 'staged_link', 'staged_mapping', 'staged_touched']);
+      await beginStaging(deps.store.pool, attempts, ['staged_item', 'staged_seen', 'staged_link', 'staged_mapping', 'staged_touched']);
       await using session = await openSource(deps, { integration, config, streams, server: plan.server, ...context });
       const staged: Staged[] = [];
       for (const [index, stream] of streams.entries()) {

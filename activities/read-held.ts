@@ -29,7 +29,7 @@ export function readHeld(deps: Dependencies) {
       const attempt = await attemptOf(deps, claim, 'read-held');
       const ids = await fenced(pool, attempt, 'exclusive', (client) => takeUpHeld(client, runId, approval.digest));
       if (ids.length === 0) return [];
-      await beginStaging(pool, [attempt], ['staged_item', 'staged_link']);
+      await beginStaging(pool, [attempt], ['staged_item', 'staged_seen', 'staged_link']);
       await using session = await openSource(deps, { integration, config, streams: [stream.stream], signal, waiting, server });
       const writer = stagingWriter({
         pool,

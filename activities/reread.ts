@@ -1,5 +1,5 @@
 import type { Session } from '../connectors/connector.ts';
-import { judgePlan } from '../model/deletion-limits.ts';
+import { activeThatSettle, judgePlan } from '../model/deletion-limits.ts';
 import type { Item } from '../model/item.ts';
 import { createdWhileRead, type RunPlan, type Staged, type StreamPlan } from '../model/run.ts';
 import { fenced } from '../store/fence.ts';
@@ -50,7 +50,7 @@ export function reread(deps: Dependencies) {
         ({ absent, unmatched, referrers, retries }) => absent.length + unmatched.length + referrers.length + retries.length > 0,
       );
       if (open.length === 0) return [];
-      await beginStaging(pool, [attempt], ['staged_item', 'staged_link']);
+      await beginStaging(pool, [attempt], ['staged_item', 'staged_seen', 'staged_link']);
       await using session = await openSource(deps, {
         integration,
         config,
@@ -106,13 +106,11 @@ async function rereadStream({ deps, session, plan, staged, candidates, writer, p
     const config = await deps.configuration(plan.configId);
     const { integration, runId } = plan.claim;
     const recent = await countRecent(deps.store.pool, integration, runId);
-    const verdict = judgePlan({
-      candidates: absent.length,
-      active: await countActive(deps.store.pool, integration, stream),
-      recent: recent(stream).objects,
-      limits: config.steps.cleanup.limits,
-      emptyListing: staged.every((part) => part.stream !== stream || part.read === 0),
-    });
+    const emptyListing = staged.every((part) => part.stream !== stream || part.read === 0);
+    const removals = { candidates: absent.length, recent: recent(stream).objects, limits: config.steps.cleanup.limits };
+    const enough = emptyListing ? undefined : activeThatSettle(removals);
+    const active = await countActive(deps.store.pool, integration, stream, enough);
+    const verdict = judgePlan({ ...removals, active, emptyListing });
     if (verdict.held) await writer.writeNews(absent.map((id) => ({ kind: 'absent', id, reason: verdict.reason })));
     else for (const id of absent) (staged.some((part) => part.stream === stream && part.exact) ? gone : doubtful).add(id);
     await writer.writeNews([...gone].map((id) => ({ kind: 'gone', id })));

@@ -3,7 +3,7 @@ import { resolveArrivals } from '../store/sql/arrivals.ts';
 import { applyQuarantine } from '../store/sql/quarantine.ts';
 import { verifyStaged } from '../store/sql/staging.ts';
 import { type StagedRows, upsertBatch } from '../store/sql/upsert-batch.ts';
-import { eachBatch } from './batches.ts';
+import { eachBatch, linkLists } from './batches.ts';
 import type { Dependencies } from './dependencies.ts';
 import { attemptOf, type StepContext, step } from './step.ts';
 import { fencedWriter, type StepWriter } from './step-writer.ts';
@@ -36,7 +36,9 @@ export async function upsertRows(parts: StepParts): Promise<void> {
   const objects = await eachBatch({ ...parts, phase: 'objects' }, (client, after, upTo) => upsertBatch(client, rows, after, upTo));
   await writer.grown('object', objects);
   if (!rows.plan.steps.lookup) return;
-  const links = await eachBatch({ ...parts, phase: 'others' }, (client, after, upTo) => applyLinks(client, rows, 'others', after, upTo));
+  const created = rows.plan.creates ? await linkLists(parts) : 0;
+  const links =
+    created + (await eachBatch({ ...parts, phase: 'others' }, (client, after, upTo) => applyLinks(client, rows, 'others', after, upTo)));
   await writer.grown('link', links);
   await writer.transaction('exclusive', (client) => resolveArrivals(client, rows, 'others'));
 }

@@ -1,3 +1,4 @@
+import { inStoredOrder } from './canonical.ts';
 import { celSource, compileExpression, type Expression, type ExpressionInput, expressionReason } from './expression.ts';
 import { TidemarkFailure } from './failure.ts';
 
@@ -66,7 +67,10 @@ const textAttributes: ReadonlySet<string> = new Set([
  */
 export function compileMapping({ mapping, include }: MappingOptions): Mapping {
   const scope = include === undefined ? undefined : compiled('include', include);
-  const targets = Object.entries(mapping).map(([name, text]) => ({ name, expression: compiled(`mapping ${name}`, text) }));
+  const targets = inStoredOrder(Object.keys(mapping)).map((name) => ({
+    name,
+    expression: compiled(`mapping ${name}`, mapping[name] as string),
+  }));
   const references = targets.flatMap(({ name, expression: { reference } }) => (reference === undefined ? [] : [{ name, reference }]));
   const computed = targets.filter(({ expression }) => expression.reference === undefined);
   const celReads = new Set([...(scope?.reads ?? []), ...computed.flatMap(({ expression }) => [...expression.reads])]);

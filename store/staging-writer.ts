@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
-import { createLinksHash, type LinksHash, recordHash, sourceHash } from '../model/canonical.ts';
+import { createLinksHash, type LinksHash, sourceHash, writeRecordHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { type Item, type ItemLinks, type ObjectItem, objectOf, type RecordItem } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
@@ -8,9 +8,9 @@ import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
 import { refusalOf } from './refusal.ts';
-import { createObjects, objectRow, reserveIds } from './sql/create-objects.ts';
+import { createObjects, type ListedLinks, type ListedObject, objectRow, reserveIds } from './sql/create-objects.ts';
 import { knownIds } from './sql/known-ids.ts';
-import { linksHashBytes, type ReadObject, stagePresent } from './sql/stage-present.ts';
+import { hashesBytes, linksHashBytes, type ReadObject, sourceHashBytes, stagePresent } from './sql/stage-present.ts';
 import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
@@ -94,6 +94,9 @@ export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: rea
 /** Links of one list that wait to be compared with what is stored before they are staged. */
 const waitingLinks = 20_000;
 
+/** Created objects with more links are linked in batches of their own. */
+const fewLinks = 1_000;
+
 /** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
 const mostReserved = 10_000;
 
@@ -106,44 +109,63 @@ const pagesAtOnce = 2;
 /** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
 const objectsInTurn = 100;
 
-interface OpenObject {
-  readonly seq: number;
-  /** The id it is stored under. */
-  readonly id: string;
+interface OpenObject extends ReadObject {
   /** Why it can't be stored at all. */
   readonly problem: string | undefined;
-  readonly item: ObjectItem | RecordItem;
-  /** Of its record, where that is what is compared. */
-  readonly recordHash: Buffer | undefined;
-  /** Of its links, where its record is not what is compared. */
-  readonly links: LinksHash | undefined;
+  readonly item: ObjectItem;
+  readonly links: LinksHash;
   readonly kinds: Set<string>;
   /** Lists that wait, and how many links they have together. */
-  lists: { readonly kind: string; readonly targets: readonly string[] }[];
+  lists: ListedLinks[];
   waiting: number;
+  /** Links that were given so far. */
+  given: number;
+}
+
+/** A record with its hash. Its object is made when its rows are, and not kept: what lives as long as a page is what collecting garbage costs time for. */
+interface HashedRecord extends ReadObject {
+  readonly problem: string | undefined;
+  readonly item: RecordItem;
+  readonly hash: Buffer;
+}
+
+/** The links of an object that has them all. */
+function linksIn({ links = {} }: ObjectItem): Pick<OpenObject, 'kinds' | 'lists' | 'waiting' | 'given'> {
+  const lists = Object.entries(links).map(([kind, targets]) => ({ kind, targets }));
+  const given = lists.reduce((sum, { targets }) => sum + targets.length, 0);
+  return { kinds: new Set(Object.keys(links)), lists, waiting: given, given };
 }
 
 /** An object that waits to be compared with what is stored. */
 interface AskedObject extends ReadObject {
-  readonly object: OpenObject;
+  readonly given: OpenObject | RecordItem;
 }
 
 /** What one transaction stages. */
 interface Page {
   readonly rows: Readonly<Record<'items' | 'links' | 'mappings' | 'objects', RowBuffer>>;
+  /** Links of an object that had too many to wait for it. */
+  readonly ahead: RowBuffer;
   /** Source ids of the objects that its rows create, with the ids that they are created with. */
   created: Map<string, string>;
+  /** Those of them that need no row of their own. */
+  listed: ListedObject[];
   items: PendingItem[];
   /** Of which those that have changed are added to the items when the page is sent. */
   asked: AskedObject[];
+  /** Hashes of what is asked about. */
+  hashes: Buffer;
 }
 
 function emptyPage(): Page {
   return {
     rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() },
+    ahead: rowBuffer(),
     created: new Map(),
+    listed: [],
     items: [],
     asked: [],
+    hashes: Buffer.alloc(1_000 * hashesBytes),
   };
 }
 
@@ -174,7 +196,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const totals = { items: 0, links: 0, news: 0, read: 0, unchanged: 0, created: 0 };
   let seq = options.firstSeq;
   let open: OpenObject | undefined;
-  let ready: OpenObject[] = [];
+  let ready: (OpenObject | HashedRecord)[] = [];
   let news: News[] = [];
   /** Ids to create objects with, in the order of reading; the last one first. */
   let reserved: string[] = [];
@@ -191,21 +213,35 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const addLinks = (object: OpenObject, links: ItemLinks) => {
     for (const [kind, targets] of Object.entries(links)) {
       object.kinds.add(kind);
-      object.links?.declare(kind);
-      for (const target of targets) object.links?.add(kind, target);
+      object.links.declare(kind);
+      for (const target of targets) object.links.add(kind, target);
       object.lists.push({ kind, targets });
       object.waiting += targets.length;
+      object.given += targets.length;
     }
   };
 
-  const stageLinks = ({ rows }: Page, object: OpenObject) => {
-    for (const { kind, targets } of object.lists) {
-      const start = `${rowStart}${object.seq}\t${copyText(kind)}\t`;
-      for (const target of targets) rows.links.add(`${start}${copyText(storedId(target).id)}\n`);
+  const addLinkRows = (rows: RowBuffer, row: number, lists: readonly ListedLinks[]) => {
+    for (const { kind, targets } of lists) {
+      const start = `${rowStart}${row}\t${copyText(kind)}\t`;
+      for (const target of targets) rows.add(`${start}${copyText(storedId(target).id)}\n`);
     }
+  };
+
+  const stageAhead = (object: OpenObject) => {
+    addLinkRows(page.ahead, object.seq, object.lists);
     totals.links += object.waiting;
     object.lists = [];
     object.waiting = 0;
+  };
+
+  /** Takes up an object to be asked about; returns where its hashes belong. */
+  const ask = (given: AskedObject['given'], id: string, row: number): number => {
+    const place = page.asked.length * hashesBytes;
+    page.asked.push({ given, id, seq: row });
+    if (page.hashes.length < place + hashesBytes) page.hashes = Buffer.concat([page.hashes], page.hashes.length * 2);
+    page.hashes.fill(0, place, place + hashesBytes);
+    return place;
   };
 
   const close = () => {
@@ -230,12 +266,18 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     }
     totals.read++;
     const { id, problem } = storedId(item.id);
-    const hashes =
-      item.kind === 'record'
-        ? { recordHash: recordHash(reading, item.record), links: undefined }
-        : { recordHash: undefined, links: createLinksHash() };
-    open = { seq: seq++, id, problem, item, ...hashes, kinds: new Set(), lists: [], waiting: 0 };
-    if (item.kind === 'object') addLinks(open, item.links ?? {});
+    if (item.kind === 'object') {
+      open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), lists: [], waiting: 0, given: 0 };
+      addLinks(open, item.links ?? {});
+    } else if (creates || problem !== undefined) {
+      const hash = Buffer.allocUnsafe(sourceHashBytes);
+      writeRecordHash(hash, 0, reading, item.record);
+      ready.push({ seq: seq++, id, problem, item, hash });
+    } else {
+      const place = ask(item, id, seq++);
+      writeRecordHash(page.hashes, place, reading, item.record);
+      if (item.linked) page.hashes.copy(page.hashes, place + sourceHashBytes, place, place + linksHashBytes);
+    }
   };
 
   const addSlice = (item: Extract<Item, { kind: 'links' }>) => {
@@ -251,25 +293,28 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       );
     }
     addLinks(open, { [item.link]: item.targets });
-    if (open.waiting > waitingLinks) stageLinks(page, open);
+    if (open.waiting > waitingLinks) stageAhead(open);
   };
 
   /** Of the links that were given; null if nothing was said of any. */
-  const linksHashOf = ({ item, recordHash: whole, links, kinds }: OpenObject): Buffer | null => {
-    if (item.kind === 'record') return item.linked ? (whole as Buffer).subarray(0, linksHashBytes) : null;
-    return kinds.size > 0 ? (links as LinksHash).digest() : null;
+  const linksHashOf = (read: OpenObject | HashedRecord): Buffer | null => {
+    if ('hash' in read) return read.item.linked ? read.hash.subarray(0, linksHashBytes) : null;
+    return read.kinds.size > 0 ? read.links.digest() : null;
   };
 
   /** Adds the rows of an object whose content is staged, or that is created. */
-  const addContent = ({ rows, created }: Page, object: OpenObject, item: ObjectItem, hash: Buffer, isNew: boolean) => {
-    const { seq: row, id, kinds } = object;
-    const linksHash = kinds.size > 0 ? linksHashOf(object) : null;
+  const addContent = ({ rows, created, listed }: Page, read: OpenObject | HashedRecord, hash: Buffer, alone: boolean) => {
+    const { seq: row, id } = read;
+    const item = objectOf(read.item);
+    const { kinds, lists, waiting, given } = 'hash' in read ? linksIn(item) : read;
+    if (!alone) totals.links += waiting;
+    const linksHash = kinds.size > 0 ? linksHashOf(read) : null;
     const linkKinds = kinds.size > 0 ? [...kinds] : null;
     const key = item.key === undefined ? null : storable(item.key);
     const { attributes, json } = storableAttributes(item.attributes);
     const mapped = mapping?.evaluate({ id, key: key ?? '', source: attributes });
     // Of an object that comes twice the second is compared with the first, which may not be stored yet.
-    if (isNew && mapped?.kind === 'mapped' && !created.has(id) && !onTheirWay.some((sent) => sent.page.created.has(id))) {
+    if (creates && !alone && mapped?.kind === 'mapped' && !created.has(id) && !onTheirWay.some((sent) => sent.page.created.has(id))) {
       const { stream, mappingVersion } = plan;
       const objectId = reserved.pop() as string;
       created.set(id, objectId);
@@ -286,9 +331,15 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
           mappingVersion,
         }),
       );
+      if (given <= fewLinks && !kinds.has('member')) {
+        listed.push({ id: objectId, seq: row, linksHash, links: lists });
+        return;
+      }
       rows.items.add(itemRow([row, stream, 'created', id, null, null, hash, linksHash, linkKinds, null]));
+      addLinkRows(rows.links, row, lists);
       return;
     }
+    addLinkRows(rows.links, row, lists);
     rows.items.add(itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, linkKinds, null]));
     if (mapped) rows.mappings.add(mappingRow(attempt, row, mapped));
   };
@@ -300,14 +351,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   /** Stages an object with its content. */
-  const holdContent = (of: Page, object: OpenObject, hash: Buffer) => {
+  const holdContent = (of: Page, read: OpenObject | HashedRecord, hash: Buffer) => {
     totals.news++;
-    const item = objectOf(object.item);
-    if (object.recordHash) addLinks(object, item.links ?? {});
-    stageLinks(of, object);
     hold(of, {
-      add: (into, alone) => addContent(into, object, item, hash, creates && !alone),
-      bare: (reason) => bareRow(object.seq, object.id, hash, reason),
+      add: (into, alone) => addContent(into, read, hash, alone),
+      bare: (reason) => bareRow(read.seq, read.id, hash, reason),
     });
   };
 
@@ -316,29 +364,34 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       const missing = ready.length - reserved.length;
       if (missing > 0) reserved = [...(await reserveIds(pool, Math.max(missing, Math.min(totals.created, mostReserved)))), ...reserved];
     }
-    for (const [index, object] of ready.entries()) {
+    for (const [index, read] of ready.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
-      const { seq: row, id, problem, item } = object;
-      const hash = item.kind === 'record' ? (object.recordHash as Buffer) : sourceHash(item, volatile);
+      const { seq: row, id, problem } = read;
+      const hash = 'hash' in read ? read.hash : sourceHash(read.item, volatile);
       if (problem !== undefined) {
         totals.news++;
         const bare = (reason: string) => bareRow(row, id, hash, reason);
         hold(page, { add: ({ rows }) => rows.items.add(bare(problem)), bare });
-      } else if (creates) holdContent(page, object, hash);
-      else page.asked.push({ object, id, seq: row, sourceHash: hash, linksHash: linksHashOf(object) });
+      } else if (creates || 'hash' in read) holdContent(page, read, hash);
+      else {
+        const place = ask(read, id, row);
+        hash.copy(page.hashes, place);
+        linksHashOf(read)?.copy(page.hashes, place + sourceHashBytes);
+      }
     }
     ready = [];
   };
 
   /** Stages what is as it was stored as presence, and the rest of it with its content. */
   const stageAsked = async (client: pg.PoolClient, of: Page) => {
-    const changed = await stagePresent(client, attempt, plan, of.asked);
+    const changed = await stagePresent(client, attempt, plan, of.asked, of.hashes);
     totals.items += of.asked.length - changed.length;
     totals.unchanged += of.asked.length - changed.length;
     for (const [index, place] of changed.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
-      const { object, sourceHash: hash } = of.asked[place] as AskedObject;
-      holdContent(of, object, hash);
+      const { given, id, seq: row } = of.asked[place] as AskedObject;
+      const hash = Buffer.from(of.hashes.subarray(place * hashesBytes, place * hashesBytes + sourceHashBytes));
+      holdContent(of, 'record' in given ? { seq: row, id, problem: undefined, item: given, hash } : given, hash);
     }
   };
 
@@ -364,33 +417,33 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     news = [];
   };
 
-  const copyItems = async (client: pg.PoolClient, { rows, created }: Page) => {
+  const copyItems = async (client: pg.PoolClient, { rows, created, listed }: Page) => {
     await copyRows(client, 'staged_item', itemColumns, rows.items);
+    await copyRows(client, 'staged_link', linkColumns, rows.links);
     await copyMappings(client, rows.mappings);
-    await createObjects(client, attempt, plan.stream, { rows: rows.objects, ids: [...created.values()] });
+    await createObjects(client, attempt, plan.stream, { rows: rows.objects, ids: [...created.values()], listed });
   };
 
   const clearItems = (of: Page) => {
-    of.rows.items.clear();
-    of.rows.mappings.clear();
-    of.rows.objects.clear();
+    for (const rows of Object.values(of.rows)) rows.clear();
     of.created = new Map();
+    of.listed = [];
   };
 
   const send = async (of: Page) => {
-    if (of.items.length === 0 && of.asked.length === 0 && of.rows.links.isEmpty) return;
+    if (of.items.length === 0 && of.asked.length === 0 && of.ahead.isEmpty) return;
     try {
       await fenced(pool, attempt, 'shared', async (client) => {
         await stageAsked(client, of);
-        await copyRows(client, 'staged_link', linkColumns, of.rows.links);
+        await copyRows(client, 'staged_link', linkColumns, of.ahead);
         await copyItems(client, of);
       });
       totals.created += of.created.size;
     } catch (error) {
       if (refusalOf(error) === undefined) throw error;
       await fenced(pool, attempt, 'shared', async (client) => {
-        await stagePresent(client, attempt, plan, of.asked);
-        await copyRows(client, 'staged_link', linkColumns, of.rows.links);
+        await stagePresent(client, attempt, plan, of.asked, of.hashes);
+        await copyRows(client, 'staged_link', linkColumns, of.ahead);
         for (const item of of.items) await copyAlone(client, of, item);
       });
     }
@@ -415,8 +468,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   };
 
   /** Whether a page should wait for more: what it holds are questions that take little memory. */
-  const isLight = ({ asked, items, rows }: Page) =>
-    asked.length < askedAtOnce && items.length === 0 && rows.links.isEmpty && asked.every(({ object }) => object.item.kind === 'record');
+  const isLight = ({ asked, items, ahead }: Page) =>
+    asked.length < askedAtOnce && items.length === 0 && ahead.isEmpty && asked.every(({ given }) => 'record' in given);
 
   /** Waits until the oldest page on its way has arrived, and returns it to be filled again. After a failure nothing is on its way. */
   const oldestSent = async (): Promise<Page> => {
@@ -429,7 +482,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       throw error;
     }
     clearItems(oldest.page);
-    oldest.page.rows.links.clear();
+    oldest.page.ahead.clear();
     oldest.page.items = [];
     oldest.page.asked = [];
     return oldest.page;

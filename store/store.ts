@@ -21,6 +21,7 @@ import { Migration010Counts } from './migrations/migration-010-counts.ts';
 import { Migration012Remap } from './migrations/migration-012-remap.ts';
 import { Migration013Created } from './migrations/migration-013-created.ts';
 import { Migration014PlainKeys } from './migrations/migration-014-plain-keys.ts';
+import { Migration015Seen } from './migrations/migration-015-seen.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -78,6 +79,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '012-remap', class: Migration012Remap },
         { name: '013-created', class: Migration013Created },
         { name: '014-plain-keys', class: Migration014PlainKeys },
+        { name: '015-seen', class: Migration015Seen },
       ],
       tableName: 'tidemark_migration',
       snapshot: false,

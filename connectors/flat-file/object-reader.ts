@@ -1,3 +1,4 @@
+import { inStoredOrder } from '../../model/canonical.ts';
 import type { ObjectItem, RecordItem, SourceValue } from '../../model/item.ts';
 import { type LinksItem, slices } from '../directory/items.ts';
 import { fileFailure } from './failures.ts';
@@ -36,7 +37,7 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 export function objectReader(settings: FlatFileStreamSettings, requested: readonly string[]): ObjectReader {
   const { key, idPrefix, lookup, types, listSeparator } = settings;
   const noValue = new Set(settings.noValue);
-  const attributes = [...new Set([...requested, ...settings.attributes])];
+  const attributes = inStoredOrder(new Set([...requested, ...settings.attributes]));
   const links = Object.entries(settings.links);
   const columns = [...new Set([key, ...(lookup === undefined ? [] : [lookup]), ...attributes, ...links.map(([, link]) => link.column)])];
   const place = new Map(columns.map((column, index) => [column, index]));

@@ -183,8 +183,9 @@ type Content = readonly [readonly Cell[], ItemLinks];
 
 /** The object is made of the record itself: what is not in it is nowhere, and the values of rows that wait need not be kept. */
 function recordOf(shape: StreamShape, layout: string, id: string, content: string): RecordItem {
-  const object = () => objectOf(shape, id, JSON.parse(content) as Content);
-  return { kind: 'record', id, record: `${layout}${content}`, linked: isLinked(shape), object };
+  const record = `${layout}${content}`;
+  const object = () => objectOf(shape, id, JSON.parse(record.slice(layout.length)) as Content);
+  return { kind: 'record', id, record, linked: isLinked(shape), object };
 }
 
 function isLinked({ references, links }: StreamShape): boolean {

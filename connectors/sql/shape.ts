@@ -1,3 +1,4 @@
+import { inStoredOrder } from '../../model/canonical.ts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { Column } from './columns.ts';
 import type { Database } from './database.ts';
@@ -47,7 +48,7 @@ export async function readShape(database: Database, plan: StreamPlan, requested:
     const columns = await columnsOf(from);
     return names.map((name) => columnOf(columns, name, dialect) ?? missing(name, relation, plan.name, columns));
   };
-  const attributes = [...new Set(requested)];
+  const attributes = inStoredOrder(new Set(requested));
   const own = await resolve(plan.relation, attributes);
   const trackers: TrackerShape[] = [];
   for (const tracker of plan.trackers) {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { stagedTokens } from './staging.ts';
+import { seen, stagedTokens } from './staging.ts';
 import type { LinkPhase, StagedRows } from './upsert-batch.ts';
 
 /** The stored object of an arrival `r`, if it is still there, as `o`. */
@@ -47,9 +47,10 @@ export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, p
        select u.place, u.from_id, u.kind, o.id as to_id
          from tidemark.arrival r ${arrived} ${awaiting('$4')}
         where r.integration_id = $4 and (u.kind = 'member') = $5
-          and exists (select 1 from tidemark.staged_item s
-                       where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
-                         and s.kind in ('object', 'created', 'present'))
+          and (exists (select 1 from (${seen('$1', '$2')}) k where k.id = u.from_id)
+               or exists (select 1 from tidemark.staged_item s
+                           where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
+                             and s.kind in ('object', 'created')))
           and not exists (select 1 from tidemark.staged_verdict v
                            where v.run_id = $1 and v.token = $3 and v.stream = f.stream and v.source_id = f.source_id
                              and v.verdict = 'quarantined')

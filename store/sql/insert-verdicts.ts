@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
 import type { StepAttempt } from '../fence.ts';
-import { mappingTokens, stagedTokens } from './staging.ts';
+import { mappingTokens, seen, stagedTokens } from './staging.ts';
 
 export interface VerdictParameters {
   readonly plan: RunPlan;
@@ -29,7 +29,7 @@ export async function insertVerdicts(
     `with winner as (
        select s.seq, s.stream, s.source_id, s.kind, s.source_hash, s.links_hash, s.link_kinds, s.reason
          from tidemark.staged_item s
-        where s.run_id = $1 and s.token = any($2) and s.kind not in ('present', 'created')
+        where s.run_id = $1 and s.token = any($2) and s.kind <> 'created'
           and not exists (select 1 from tidemark.staged_item l
                            where l.run_id = $1 and l.token = any($2) and l.stream = s.stream and l.source_id = s.source_id and l.seq > s.seq)
      ), judged as (
@@ -59,6 +59,7 @@ export async function insertVerdicts(
             where s.integration_id = $4 and s.source_id = w.source_id and s.stream = w.stream offset 0) o on true
          left join tidemark.staged_mapping m on m.run_id = $1 and m.token = any($5) and m.seq = w.seq
          cross join lateral (select o.deleted_at is null and (o.deactivated_at is null or $7 = 'delete') and o.id is not null as is) active
+        where not exists (select 1 from (${seen('$1', '$2')}) k where k.id = o.id and k.seq > w.seq)
      )
      insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, object_id, verdict, links, members, reason)
      select $1, $3, j.seq, j.stream, j.source_id, j.object_id, j.verdict, j.links and j.verdict in ('new', 'changed', 'restored', 'unchanged'), j.members, j.reason
@@ -79,7 +80,7 @@ export async function insertVerdicts(
   return (rowCount ?? 0) + (plan.creates ? await insertCreated(client, attempt, plan, staged) : 0);
 }
 
-/** Of what was created while it was read only the links are left to do; it is what it is, so nothing is looked up. */
+/** Of a list of members that was created while it was read only the links are left to do; it is what it is, so nothing is looked up. */
 async function insertCreated(client: pg.ClientBase, attempt: StepAttempt, plan: RunPlan, staged: readonly Staged[]): Promise<number> {
   const { rowCount } = await client.query(
     `insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, verdict, links, members)

@@ -31,7 +31,7 @@ export async function removeRuns(pool: pg.Pool, integration: string, retention: 
            and not exists (select 1 from tidemark.feed_entry e cross join tidemark.feed f
                             where e.run_id = s.id and e.position >= f.oldest_position)
            and not exists (select 1 from tidemark.change c where c.run_id = s.id)
-           and not exists (select 1 from tidemark.staged_item i where i.run_id = s.id)
+           and not exists (select 1 from tidemark.staged_attempt a where a.run_id = s.id)
            and not exists (select 1 from tidemark.integration i where i.claimed_run = s.id)
          order by s.id limit $4))
         and r.outcome <> 'running'`,

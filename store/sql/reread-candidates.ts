@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { createdWhileRead, listedStreams, type RunPlan, type Staged } from '../../model/run.ts';
-import { stagedTokens } from './staging.ts';
+import { seen, stagedTokens } from './staging.ts';
 
 /** Ids of one stream to read again, with why: `absent` from a sealed listing, `unmatched` by a delta's filter, `referrer` of an object that has arrived. */
 export interface RereadCandidates {
@@ -26,13 +26,7 @@ export async function rereadCandidates(
 ): Promise<readonly RereadCandidates[]> {
   const parameters = [plan.claim.runId, stagedTokens(staged), plan.claim.integration];
   const listed = listedStreams(plan, staged);
-  const created = createdWhileRead(staged);
-  const { rows: stored } = await client.query<{ objects: string }>(
-    `select count(*) as objects from (select from tidemark.object where integration_id = $1 order by source_id limit $2) o`,
-    [plan.claim.integration, created + 1],
-  );
-  // Nothing can be absent, and nothing refers to what arrives: a first sync need not look up each object that it has read.
-  if (listed.length === plan.streams.length && Number(stored[0]?.objects) === created) {
+  if (plan.creates && listed.length === plan.streams.length && (await isAllCreatedHere(client, plan, staged))) {
     return plan.streams.map(({ stream }) => ({ stream, absent: [], unmatched: [], referrers: [] }));
   }
   const absent =
@@ -42,6 +36,7 @@ export async function rereadCandidates(
           `select o.stream, o.source_id
        from tidemark.object o
       where o.integration_id = $3 and o.stream = any($4) and o.deleted_at is null and (o.deactivated_at is null or $5 = 'delete')
+        and not exists (select 1 from (${seen('$1', '$2')}) k where k.id = o.id)
         and not exists (select 1 from tidemark.staged_item s
                          where s.run_id = $1 and s.token = any($2) and s.stream = o.stream and s.source_id = o.source_id
                            and s.kind <> 'stored')`,
@@ -52,26 +47,38 @@ export async function rereadCandidates(
       ? nothing
       : await client.query<Row>(
           `select w.stream, w.source_id
-       from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind
+       from (select distinct on (s.stream, s.source_id) s.stream, s.source_id, s.kind, s.seq
                from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
               order by s.stream, s.source_id, s.seq desc) w
-      where w.kind = 'unmatched' and $3 <> ''`,
+       left join lateral (
+         select s.id from tidemark.object s
+          where s.integration_id = $3 and s.source_id = w.source_id and s.stream = w.stream and w.kind = 'unmatched' offset 0) o on true
+      where w.kind = 'unmatched' and not exists (select 1 from (${seen('$1', '$2')}) k where k.id = o.id and k.seq > w.seq)`,
           parameters,
         );
   const referrers = await client.query<Row>(
     `with item as not materialized (
        select s.stream, s.source_id, s.kind, s.seq from tidemark.staged_item s where s.run_id = $1 and s.token = any($2)
+     ), seen as not materialized (
+       ${seen('$1', '$2')}
      ), gone as (
        select g.stream, g.source_id, min(g.seq) as seq from item g where g.kind = 'gone' group by g.stream, g.source_id
      ), arriving as (
        select i.source_id, o.id
          from (select s.stream, s.source_id, g.seq < s.seq as returned
                  from item s left join gone g on g.stream = s.stream and g.source_id = s.source_id
-                where s.kind = 'object' or s.kind = 'present' and g.seq < s.seq offset 0) i
+                where s.kind = 'object' offset 0) i
          left join lateral (
            select s.id, s.deleted_at, s.deactivated_at from tidemark.object s
             where s.integration_id = $3 and s.source_id = i.source_id and s.stream = i.stream offset 0) o on true
         where o.id is null or o.deleted_at is not null or o.deactivated_at is not null or i.returned
+        union all
+       select g.source_id, o.id
+         from gone g
+         cross join lateral (
+           select s.id from tidemark.object s
+            where s.integration_id = $3 and s.source_id = g.source_id and s.stream = g.stream offset 0) o
+         join seen k on k.id = o.id and k.seq > g.seq
         union all
        select o.source_id, null
          from tidemark.arrival r
@@ -97,7 +104,8 @@ export async function rereadCandidates(
          select s.stream, s.source_id from tidemark.object s
           where s.id = r.from_id and s.deleted_at is null and s.deactivated_at is null offset 0) f
       where f.stream = any($4)
-        and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'created', 'present'))`,
+        and not exists (select 1 from seen k where k.id = r.from_id)
+        and not exists (select 1 from item i where i.stream = f.stream and i.source_id = f.source_id and i.kind in ('object', 'created'))`,
     [...parameters, plan.streams.map((stream) => stream.stream)],
   );
   return plan.streams.map(({ stream }) => ({
@@ -106,6 +114,18 @@ export async function rereadCandidates(
     unmatched: idsOf(unmatched.rows, stream),
     referrers: idsOf(referrers.rows, stream),
   }));
+}
+
+/**
+ * Whether what the staged parts created is all that the run has created: no attempt that was lost has created anything. Since nothing else is
+ * stored of a first read, nothing can be absent then, and nothing refers to what arrives.
+ */
+async function isAllCreatedHere(client: pg.ClientBase, { claim }: RunPlan, staged: readonly Staged[]): Promise<boolean> {
+  const { rows } = await client.query<{ objects: string }>(
+    `select coalesce(sum(changes), 0) as objects from tidemark.run_count where run_id = $1 and kind = 'created'`,
+    [claim.runId],
+  );
+  return Number(rows[0]?.objects) === createdWhileRead(staged);
 }
 
 const nothing: { readonly rows: readonly Row[] } = { rows: [] };

@@ -1,9 +1,17 @@
 import type pg from 'pg';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { RunPlan, Staged } from '../../model/run.ts';
+import { createdWhileRead, type RunPlan, type Staged } from '../../model/run.ts';
 import { fenced, inTransaction, type StepAttempt } from '../fence.ts';
 
-const stagingTables = ['staged_item', 'staged_link', 'staged_touched', 'staged_mapping', 'staged_verdict', 'staged_attempt'] as const;
+const stagingTables = [
+  'staged_item',
+  'staged_seen',
+  'staged_link',
+  'staged_touched',
+  'staged_mapping',
+  'staged_verdict',
+  'staged_attempt',
+] as const;
 type StagingTable = (typeof stagingTables)[number];
 
 /** The staged rows that count: those of the attempts that the query and re-read steps returned. */
@@ -17,14 +25,23 @@ export function mappingTokens(staged: readonly Staged[], mappingToken: string | 
 }
 
 /**
+ * What pages gave as it is stored, as a query: the id of each object, and its number in the read order. Staging has one row a page of them; each
+ * object counts as an item, each link in it as a link.
+ */
+export const seen = (run: string, tokens: string) => `
+  select unnest(p.object_ids) as id, unnest(p.seqs) as seq from tidemark.staged_seen p where p.run_id = ${run} and p.token = any(${tokens})`;
+
+/**
  * Fails with `StagingLost` unless exactly the rows are there that were staged. This is the count that a listing's proof rests on: it is made
  * once, when all has been read and before anything absent is believed.
  */
 export async function countStaged(client: pg.ClientBase | pg.Pool, plan: RunPlan, staged: readonly Staged[]): Promise<void> {
   await verifyStaged(client, plan, staged);
   const { rows } = await client.query<{ items: string; links: string }>(
-    `select (select count(*) from tidemark.staged_item where run_id = $1 and token = any($2)) as items,
-            (select count(*) from tidemark.staged_link where run_id = $1 and token = any($2)) as links`,
+    `select (select count(*) from tidemark.staged_item where run_id = $1 and token = any($2)) + listed.items as items,
+            (select count(*) from tidemark.staged_link where run_id = $1 and token = any($2)) + listed.links as links
+       from (select coalesce(sum(cardinality(object_ids)), 0) as items, coalesce(sum(cardinality(link_targets)), 0) as links
+               from tidemark.staged_seen where run_id = $1 and token = any($2)) listed`,
     [plan.claim.runId, stagedTokens(staged)],
   );
   const items = staged.reduce((sum, part) => sum + part.items, 0);
@@ -61,8 +78,13 @@ function stagingLost({ claim: { integration } }: RunPlan, what: string): Tidemar
 /** From this many staged rows on a run is bulk work. */
 const bulkRows = 5_000;
 
+/** Rows that were staged, but for those of lists, which are few. */
+function rowsOf(staged: readonly Staged[]): number {
+  return staged.reduce((sum, { items, unchanged, links }) => sum + items - unchanged + links, 0) - createdWhileRead(staged);
+}
+
 function isBulk(staged: readonly Staged[]): boolean {
-  return staged.reduce((sum, part) => sum + part.items + part.links, 0) > bulkRows;
+  return rowsOf(staged) > bulkRows;
 }
 
 /** Fresh statistics of what lookup wrote. */
@@ -125,7 +147,7 @@ export async function dropStaging(client: pg.ClientBase, runIds: readonly string
  * cost as much again to delete and to vacuum. Waits for nobody; locks are held to the end of the transaction, so this belongs to its end.
  */
 export async function clearStaging(client: pg.ClientBase, runId: string, staged: readonly Staged[]): Promise<void> {
-  if (staged.reduce((sum, part) => sum + part.items + part.links, 0) < emptiedAtOnce || !(await emptyStaging(client, runId))) {
+  if (rowsOf(staged) < emptiedAtOnce || !(await emptyStaging(client, runId))) {
     await dropStaging(client, [runId]);
   }
 }

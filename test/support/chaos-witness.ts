@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 /** Tables whose rows only a writer with a token may touch. */
 const guarded = ['object', 'link', 'links_state', 'unresolved_link', 'change', 'quarantine', 'held_deletion', 'marker'];
-const staging = ['staged_item', 'staged_link', 'staged_mapping', 'staged_verdict'];
+const staging = ['staged_item', 'staged_seen', 'staged_link', 'staged_mapping', 'staged_verdict'];
 
 /**
  * Triggers that write down, in the same transaction, who wrote to which table in which order, and every deletion: a witness that does not

@@ -51,7 +51,14 @@ const deleted = async (id: string) =>
   );
 
 const staged = async (runId: string | undefined) =>
-  Number((await query(`select count(*) as n from tidemark.staged_item where run_id = $1`, runId))[0]?.n);
+  Number(
+    (
+      await query(
+        `select (select count(*) from tidemark.staged_item where run_id = $1) + (select count(*) from tidemark.staged_seen where run_id = $1) as n`,
+        runId,
+      )
+    )[0]?.n,
+  );
 
 const runsOf = (id: string) => query(`select id, outcome, failure from tidemark.sync_run where integration_id = $1 order by id`, id);
 
@@ -179,7 +186,7 @@ describe('maintain', () => {
       [open, 2],
     ] as const) {
       await query(
-        `insert into tidemark.staged_item (run_id, token, seq, stream, kind, source_id) select $1, 'x', n, 'users', 'present', n from generate_series(1, $2::int) n`,
+        `insert into tidemark.staged_item (run_id, token, seq, stream, kind, source_id) select $1, 'x', n, 'users', 'object', n from generate_series(1, $2::int) n`,
         runId,
         rows,
       );

@@ -145,12 +145,15 @@ describe('a first sync', () => {
   it('creates an object once that a listing gives again at once, or much later', async () => {
     const { id, source } = await integrate('first-twice');
     fill(source, 7);
-    const extra = (name: string) => ({ kind: 'object', id: name, attributes: { uid: name }, links: { manager: [] } }) as const;
+    const extra = (name: string, manager: readonly string[] = []) =>
+      ({ kind: 'object', id: name, attributes: { uid: name }, links: { manager } }) as const;
     // Pages of three, the last object of each is stored with the next page: c comes twice on one page, b on two that follow one another.
-    source.extraItems.push(...['a', 'b', 'b', 'c', 'c'].map(extra));
+    source.extraItems.push(extra('a'), extra('b'), extra('b'), extra('c', ['u1']), extra('c', ['u2']));
     const { run } = await tidemark.sync({ integration: id, mode: 'complete' });
     expect(run?.streams.users).toMatchObject({ created: 10 });
     expect(await attemptsOf(id)).toEqual(new Set([1]));
+    // What was read last counts, from the first link on.
+    expect((await changesOf(run?.id as string)).filter((change) => change.startsWith('link-added c'))).toEqual(['link-added c manager u2']);
     const later = await integrate('first-again-later');
     fill(later.source, 7);
     later.source.extraItems.push(extra('u7'));

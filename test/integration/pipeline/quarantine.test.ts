@@ -92,6 +92,8 @@ describe('a record that cannot be stored', () => {
     source.put('users', 'u3', { uid: 'unstageable', cn: 'User 3' }, { manager: ['u1'] });
     source.put('users', 'u6', { uid: 'unstorable', cn: 'User 6' }, { manager: ['u1'] });
     source.put('users', 'u7', person(7), { manager: ['u6'] });
+    source.put('users', 'u8', person(8), { manager: ['unlinkable'] });
+    source.put('users', 'u9', person(9), { manager: ['u1'] });
     source.put('groups', 'g2', { cn: 'Group 2' }, { member: ['u5'] });
     source.put('groups', 'g3', { cn: 'Group 3' }, { member: ['unlinkable', 'u1'] });
     await pool.query(`alter table tidemark.staged_item add constraint no_staging check (attributes ->> 'uid' <> 'unstageable')`);
@@ -102,20 +104,28 @@ describe('a record that cannot be stored', () => {
     const { run } = await client.sync({ integration: id, mode: 'complete' });
     expect(run).toMatchObject({
       outcome: 'succeeded',
-      streams: { users: { created: 9, quarantined: 2, marker: { after: String(source.usn) } }, groups: { created: 3, quarantined: 1 } },
+      streams: { users: { created: 9, quarantined: 3, marker: { after: String(source.usn) } }, groups: { created: 3, quarantined: 1 } },
     });
     expect(await reasons(id)).toEqual({
       g3: 'PostgreSQL refused to store it (SQLSTATE 23514, no_linking)',
       u3: 'PostgreSQL refused to store it (SQLSTATE 23514, no_staging)',
       u6: 'PostgreSQL refused to store it (SQLSTATE 23514, no_storing)',
+      u8: 'PostgreSQL refused to store it (SQLSTATE 23514, no_linking)',
     });
     const linked = Object.fromEntries((await objectsOf(tidemark.store, id)).map(({ sourceId, links }) => [sourceId, links]));
-    expect(linked).toMatchObject({ g1: { member: expect.arrayContaining(['u1', 'u11']) }, g2: { member: ['u5'] }, g3: {}, u7: {} });
+    expect(linked).toMatchObject({
+      g1: { member: expect.arrayContaining(['u1', 'u11']) },
+      g2: { member: ['u5'] },
+      g3: {},
+      u7: {},
+      u8: {},
+      u9: { manager: ['u1'] },
+    });
     expect((await client.sync({ integration: id, mode: 'delta' })).outcome).toBe('succeeded');
     await pool.query(`alter table tidemark.staged_item drop constraint no_staging`);
     await pool.query(`alter table tidemark.object drop constraint no_staging, drop constraint no_storing`);
     await pool.query(`alter table tidemark.unresolved_link drop constraint no_linking`);
-    expect(await client.retryQuarantined({ integration: id })).toMatchObject({ tried: 3, released: 3, left: [] });
+    expect(await client.retryQuarantined({ integration: id })).toMatchObject({ tried: 4, released: 4, left: [] });
     const after = Object.fromEntries((await objectsOf(tidemark.store, id)).map(({ sourceId, links }) => [sourceId, links]));
     expect(after).toMatchObject({ g3: { member: ['u1'] }, u3: { manager: ['u1'] }, u7: { manager: ['u6'] } });
     expect(after.g1?.member).toHaveLength(11);

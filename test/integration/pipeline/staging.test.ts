@@ -26,7 +26,7 @@ async function staging(integration: string, items: number, told = items): Promis
 
 async function stage({ plan, staged }: Awaited<ReturnType<typeof staging>>, items: number): Promise<void> {
   await database.store.pool.query(
-    `insert into tidemark.staged_item (run_id, token, seq, stream, kind, source_id) select $1, $2, n, 'users', 'present', n from generate_series(1, $3::int) n`,
+    `insert into tidemark.staged_item (run_id, token, seq, stream, kind, source_id) select $1, $2, n, 'users', 'object', n from generate_series(1, $3::int) n`,
     [plan.claim.runId, staged[0]?.token, items],
   );
 }
@@ -52,9 +52,14 @@ describe('what was staged', () => {
 
   it('is counted when all is read', async () => {
     const { pool } = database.store;
-    const run = await staging('counted', 2, 3);
+    const run = await staging('counted', 2, 4);
     await verifyStaged(pool, run.plan, run.staged);
     await expect(countStaged(pool, run.plan, run.staged)).rejects.toMatchObject(lost);
+    await pool.query(
+      `insert into tidemark.staged_seen (run_id, token, seq, stream, kind, object_ids, seqs) values ($1, $2, 3, 'users', 'present', '{7,8}', '{3,4}')`,
+      [run.plan.claim.runId, run.staged[0]?.token],
+    );
+    await countStaged(pool, run.plan, run.staged);
   });
 
   it('goes at a stroke if it is much and nobody else stages', async () => {
