@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
-import { createLinksHash, type LinksHash, sourceHash, writeRecordHash } from '../model/canonical.ts';
+import { createLinksHash, sourceHash, writeRecordHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { type Item, type ItemLinks, type ObjectItem, objectOf, type RecordItem } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
@@ -8,9 +8,10 @@ import type { Staged, StreamPlan } from '../model/run.ts';
 import { copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
 import { refusalOf } from './refusal.ts';
-import { createObjects, type ListedLinks, type ListedObject, objectRow, reserveIds } from './sql/create-objects.ts';
+import { createObjects, type ListedLinks, objectRow, reserveIds } from './sql/create-objects.ts';
 import { knownIds } from './sql/known-ids.ts';
-import { hashesBytes, linksHashBytes, type ReadObject, sourceHashBytes, stagePresent } from './sql/stage-present.ts';
+import { hashesBytes, linksHashBytes, sourceHashBytes, stagePresent } from './sql/stage-present.ts';
+import { type AskedObject, emptyPage, type HashedRecord, linksIn, type OpenObject, type Page, type PendingItem } from './staged-page.ts';
 import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
@@ -109,74 +110,6 @@ const pagesAtOnce = 2;
 /** Objects prepared without a pause: PostgreSQL waits for an answer several times while it takes the page before. */
 const objectsInTurn = 100;
 
-interface OpenObject extends ReadObject {
-  /** Why it can't be stored at all. */
-  readonly problem: string | undefined;
-  readonly item: ObjectItem;
-  readonly links: LinksHash;
-  readonly kinds: Set<string>;
-  /** Lists that wait, and how many links they have together. */
-  lists: ListedLinks[];
-  waiting: number;
-  /** Links that were given so far. */
-  given: number;
-}
-
-/** A record with its hash. Its object is made when its rows are, and not kept: what lives as long as a page is what collecting garbage costs time for. */
-interface HashedRecord extends ReadObject {
-  readonly problem: string | undefined;
-  readonly item: RecordItem;
-  readonly hash: Buffer;
-}
-
-/** The links of an object that has them all. */
-function linksIn({ links = {} }: ObjectItem): Pick<OpenObject, 'kinds' | 'lists' | 'waiting' | 'given'> {
-  const lists = Object.entries(links).map(([kind, targets]) => ({ kind, targets }));
-  const given = lists.reduce((sum, { targets }) => sum + targets.length, 0);
-  return { kinds: new Set(Object.keys(links)), lists, waiting: given, given };
-}
-
-/** An object that waits to be compared with what is stored. */
-interface AskedObject extends ReadObject {
-  readonly given: OpenObject | RecordItem;
-}
-
-/** What one transaction stages. */
-interface Page {
-  readonly rows: Readonly<Record<'items' | 'links' | 'mappings' | 'objects', RowBuffer>>;
-  /** Links of an object that had too many to wait for it. */
-  readonly ahead: RowBuffer;
-  /** Source ids of the objects that its rows create, with the ids that they are created with. */
-  created: Map<string, string>;
-  /** Those of them that need no row of their own. */
-  listed: ListedObject[];
-  items: PendingItem[];
-  /** Of which those that have changed are added to the items when the page is sent. */
-  asked: AskedObject[];
-  /** Hashes of what is asked about. */
-  hashes: Buffer;
-}
-
-function emptyPage(): Page {
-  return {
-    rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() },
-    ahead: rowBuffer(),
-    created: new Map(),
-    listed: [],
-    items: [],
-    asked: [],
-    hashes: Buffer.alloc(1_000 * hashesBytes),
-  };
-}
-
-/** An item of a page. */
-interface PendingItem {
-  /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. */
-  readonly add: (page: Page, alone: boolean) => void;
-  /** What is staged in its place if PostgreSQL refuses it too: its id and the reason. */
-  readonly bare: (reason: string) => string;
-}
-
 /** News of one object, in its place in the read order. `certain`: of a known object by its origin; other news is checked first. */
 interface News {
   readonly seq: number;
@@ -187,7 +120,7 @@ interface News {
 }
 
 /**
- * An object whose hashes equal what is stored is staged as `present`, without content: that is enough to know that it is there. Staging is
+ * An object whose hashes equal what is stored is staged by its id, in the list of its page: that is enough to know that it is there. Staging is
  * therefore small when little has changed, in a complete read too.
  */
 export function stagingWriter(options: StagingOptions): StagingWriter {
