@@ -4,6 +4,7 @@ import type { BenchMachine } from './machine.ts';
 import { type Measured, measured, measuredSync } from './measure.ts';
 import { cellOf, keyOf, nowhere, type PeopleSource } from './people.ts';
 import { report } from './report.ts';
+import type { Reading } from './source.ts';
 import { requireSame, type SummedRow, summaryOf, summedInSql, summing } from './summary.ts';
 
 /** Changes in the connector space that a delta is measured with. */
@@ -27,15 +28,23 @@ const rules = {
 
 /**
  * Identities of a table of HR's, which is the machine's source, and a file of as many accounts: the first complete, completes again, and
- * deltas of 500 changed people, each in turn with the selection of what it reads. Fails if the identities are not those that source and file make.
+ * deltas of 500 changed people, each in turn with the reading of what it reads. Fails if the identities are not those that source and file make.
  */
 export async function identities(machine: BenchMachine, hr: PeopleSource, accounts: PeopleSource, rounds: number): Promise<void> {
   await machine.configure({ hr: {}, accounts: { source: accounts } }, rules);
   for (const name of ['hr', 'accounts']) await measuredSync(machine, name, 'complete');
-  const all = {
-    name: 'COPY of the objects, discarded',
-    statement: 'select o.id, o.attributes from tidemark.object o where o.deleted_at is null',
-  };
+  const all: readonly Reading[] = [
+    {
+      name: 'reading table and file, discarded',
+      async read() {
+        for (const source of [hr, accounts]) await source.readings[0]?.read();
+      },
+    },
+    {
+      name: 'COPY of the objects, discarded',
+      read: () => copied(machine, 'select o.id, o.attributes from tidemark.object o where o.deleted_at is null'),
+    },
+  ];
   await measuring(machine, 'identities, first', 1, hr, accounts, 'complete', async () => all);
   await measuring(machine, 'identities, unchanged', rounds, hr, accounts, 'complete', async () => all);
   await measuring(machine, `identities, delta of ${changes}`, rounds, hr, accounts, 'delta', async (round) => {
@@ -44,11 +53,12 @@ export async function identities(machine: BenchMachine, hr: PeopleSource, accoun
     await measuredSync(machine, 'hr', 'delta');
     const statement = `select o.id, o.attributes from tidemark.object o
       where o.id = any(array(select c.object_id from tidemark.change c where c.id > ${rows[0]?.last} and c.link is null))`;
-    return { name: 'finding the changes alone', statement };
+    return [{ name: 'finding the changes alone', read: () => copied(machine, statement) }];
   });
 }
 
-type Prepare = (round: number) => Promise<{ readonly name: string; readonly statement: string }>;
+/** Makes a round's changes; returns what is measured in turn with it, that which ratios are of first. */
+type Prepare = (round: number) => Promise<readonly Reading[]>;
 
 async function measuring(
   machine: BenchMachine,
@@ -63,12 +73,9 @@ async function measuring(
   const idle = await machine.worker().maxRssMb();
   // A worker's first run takes longer than all that follow: its code is compiled while it runs.
   if (mode === 'delta') await measuredSync(machine, 'identities', mode);
-  const [readings, syncs]: [Measured[], Awaited<ReturnType<typeof measuredSync>>[]] = [[], []];
-  let name = '';
+  const [readings, syncs]: [Map<string, Measured[]>, Awaited<ReturnType<typeof measuredSync>>[]] = [new Map(), []];
   for (let round = 0; round < rounds; round++) {
-    const read = await prepare(round);
-    name = read.name;
-    readings.push(await measured(machine, () => copied(machine, read.statement)));
+    for (const { name, read } of await prepare(round)) readings.set(name, [...(readings.get(name) ?? []), await measured(machine, read)]);
     syncs.push(await measuredSync(machine, 'identities', mode));
   }
   const max = await machine.worker().maxRssMb();
@@ -81,7 +88,7 @@ async function measuring(
     scenario,
     objects: Number(objects),
     links: Number(links),
-    others: [{ name, rounds: readings }],
+    others: [...readings].map(([name, rounds]) => ({ name, rounds })),
     syncs,
     workerRssMb: { idle, max },
     verified,

@@ -15,7 +15,7 @@ export async function* jsonRows(text: AsyncIterable<string>, { file, columns }: 
       const at = { file, line };
       const object = objectOf(source, at);
       const cells = columns.map((column) => cellOf(object[column], column, at));
-      rows.push({ line, cells: () => cells });
+      rows.push({ line, cells: () => cells, record: JSON.stringify(cells) });
     }
     yield rows;
   }

@@ -19,7 +19,14 @@ export async function* ldifRows(text: AsyncIterable<string>, { file, columns }: 
   for await (const { line, values } of recordsOf(text, file)) {
     const changetype = values.get('changetype')?.[0];
     const cells = names.map((name) => cellOf(values.get(name)));
-    yield [{ line, cells: () => cells, ...(changetype === undefined ? {} : { changetype: changetype.toLowerCase() }) }];
+    yield [
+      {
+        line,
+        cells: () => cells,
+        record: JSON.stringify(cells),
+        ...(changetype === undefined ? {} : { changetype: changetype.toLowerCase() }),
+      },
+    ];
   }
 }
 

@@ -9,7 +9,7 @@ export interface Row {
   cells(): readonly Cell[];
   /** One of them, without a look at the rest of the row, where that is cheap. */
   peek?(place: number): Cell;
-  /** The row as it stands there, with what tells its cells apart: equal ones have equal cells. */
+  /** What its cells follow from, such as the row as it stands there: equal ones of one stream have equal cells. */
   readonly record?: string;
   /** The kind of change of an LDIF change record, where `changes` were asked for. */
   readonly changetype?: string;
