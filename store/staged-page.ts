@@ -67,8 +67,8 @@ export function emptyPage(): Page {
 
 /** An item of a page. */
 export interface PendingItem {
-  /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. */
-  readonly add: (page: Page, alone: boolean) => void;
+  /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. Returns how many links they have. */
+  readonly add: (page: Page, alone: boolean) => number;
   /** What is staged in its place if PostgreSQL refuses it too: its id and the reason. */
   readonly bare: (reason: string) => string;
 }

@@ -235,12 +235,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     return read.kinds.size > 0 ? read.links.digest() : null;
   };
 
-  /** Adds the rows of an object whose content is staged, or that is created. */
-  const addContent = ({ rows, created, listed }: Page, read: OpenObject | HashedRecord, hash: Buffer, alone: boolean) => {
+  /** Adds the rows of an object whose content is staged, or that is created. Returns how many links they have. */
+  const addContent = ({ rows, created, listed }: Page, read: OpenObject | HashedRecord, hash: Buffer, alone: boolean): number => {
     const { seq: row, id } = read;
     const item = objectOf(read.item);
     const { kinds, lists, waiting, given } = 'hash' in read ? linksIn(item) : read;
-    if (!alone) totals.links += waiting;
     const linksHash = kinds.size > 0 ? linksHashOf(read) : null;
     const linkKinds = kinds.size > 0 ? [...kinds] : null;
     const key = item.key === undefined ? null : storable(item.key);
@@ -266,21 +265,30 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       );
       if (given <= fewLinks && !kinds.has('member')) {
         listed.push({ id: objectId, seq: row, linksHash, links: lists });
-        return;
+        return waiting;
       }
       rows.items.add(itemRow([row, stream, 'created', id, null, null, hash, linksHash, linkKinds, null]));
       addLinkRows(rows.links, row, lists);
-      return;
+      return waiting;
     }
     addLinkRows(rows.links, row, lists);
     rows.items.add(itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, linkKinds, null]));
     if (mapped) rows.mappings.add(mappingRow(attempt, row, mapped));
+    return waiting;
   };
+
+  /** Adds one row without links. */
+  const addOne =
+    (row: () => string): PendingItem['add'] =>
+    ({ rows }) => {
+      rows.items.add(row());
+      return 0;
+    };
 
   const hold = (of: Page, item: PendingItem) => {
     totals.items++;
     of.items.push(item);
-    item.add(of, false);
+    totals.links += item.add(of, false);
   };
 
   /** Stages an object with its content. */
@@ -304,7 +312,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       if (problem !== undefined) {
         totals.news++;
         const bare = (reason: string) => bareRow(row, id, hash, reason);
-        hold(page, { add: ({ rows }) => rows.items.add(bare(problem)), bare });
+        hold(page, { add: addOne(() => bare(problem)), bare });
       } else if (creates || 'hash' in read) holdContent(page, read, hash);
       else {
         const place = ask(read, id, row);
@@ -343,7 +351,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       totals.news++;
       if (kind === 'gone') totals.read++;
       hold(page, {
-        add: ({ rows }) => rows.items.add(itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
+        add: addOne(() => itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
         bare: (refusal) => bareRow(row, id, null, refusal),
       });
     }
@@ -385,7 +393,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   /** One item of a page that PostgreSQL refused as a whole. */
   const copyAlone = async (client: pg.PoolClient, of: Page, item: PendingItem) => {
     clearItems(of);
-    item.add(of, true);
+    const links = item.add(of, true);
     await client.query('savepoint item');
     try {
       await copyItems(client, of);
@@ -394,6 +402,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       if (refusal === undefined) throw error;
       await client.query('rollback to savepoint item');
       clearItems(of);
+      totals.links -= links;
       of.rows.items.add(item.bare(refusal));
       await copyItems(client, of);
     }

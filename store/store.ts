@@ -22,6 +22,7 @@ import { Migration012Remap } from './migrations/migration-012-remap.ts';
 import { Migration013Created } from './migrations/migration-013-created.ts';
 import { Migration014PlainKeys } from './migrations/migration-014-plain-keys.ts';
 import { Migration015Seen } from './migrations/migration-015-seen.ts';
+import { Migration016KeyLists } from './migrations/migration-016-key-lists.ts';
 
 /** The PostgreSQL database: entities for plain reads, the pool for bulk statements; both use the same connections. */
 export interface Store extends AsyncDisposable {
@@ -80,6 +81,7 @@ export async function openStore(url: string, options: { readonly maxConnections?
         { name: '013-created', class: Migration013Created },
         { name: '014-plain-keys', class: Migration014PlainKeys },
         { name: '015-seen', class: Migration015Seen },
+        { name: '016-key-lists', class: Migration016KeyLists },
       ],
       tableName: 'tidemark_migration',
       snapshot: false,

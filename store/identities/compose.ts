@@ -12,6 +12,12 @@ export interface Composed {
   readonly restored: number;
 }
 
+/** Whether there is an identity that could go on. */
+export async function anyIdentity(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ any: boolean }>('select exists (select from tidemark.identity) as any');
+  return rows[0]?.any ?? false;
+}
+
 /**
  * Gives anchors that have no identity yet the one that goes on as theirs: of an object that belonged together with one of theirs, or, where
  * that person's objects are all gone, of one with the same keys. Looks at `size` of the noted anchors above `after`; returns the anchor to
@@ -31,7 +37,7 @@ export async function continueIdentities(client: pg.ClientBase, spec: Specificat
          left join (
            select t.anchor_id from tidemark.identity t where t.anchor_id = any(array(select x.anchor_id from batch x)) offset 0) own
            on own.anchor_id = b.anchor_id
-        where own.anchor_id is null and exists (select from tidemark.identity)),
+        where own.anchor_id is null),
      former as (
        select h.anchor_id, h.level, m.former_anchor_id, 0::bigint as place
          from heirless h

@@ -3,7 +3,7 @@ import type { IdentityPlan } from '../../model/identity-run.ts';
 import { findPlace } from '../sql/feed-cursor.ts';
 import { inRanges } from './batches.ts';
 import { collectAll, collectChanged, collectRest, forgetPending, objectEnds } from './collect.ts';
-import { composeRange, continueIdentities, staleEnds } from './compose.ts';
+import { anyIdentity, composeRange, continueIdentities, staleEnds } from './compose.ts';
 import { correlateBatch, correlateRange, pendingEnds } from './correlate.ts';
 import type { Specification } from './specification.ts';
 import { addTotals } from './totals.ts';
@@ -81,7 +81,7 @@ export async function joinAll({ transaction, progress, spec, batchSize: size, pl
 
 /** Composes the identities that the joining, or a change of what they depend on, has made doubtful. */
 export async function composeAll({ transaction, progress, spec, batchSize, plan }: Pass): Promise<void> {
-  for (let after: string | null = '0'; after !== null; ) {
+  for (let after = (await transaction('shared', anyIdentity)) ? '0' : null; after !== null; ) {
     const from: string = after;
     after = await transaction('exclusive', (client) => continueIdentities(client, spec, from, batchSize));
     progress(0);
