@@ -174,17 +174,22 @@ async function* itemsOf(database: Database, shape: StreamShape, rows: readonly R
       yield* slices;
       continue;
     }
-    yield recordOf(shape, layout, row.id, JSON.stringify([row.cells, whole] satisfies Content));
+    yield recordOf(shape, layout, row.id, [row.cells, whole]);
   }
 }
 
 /** The values of a row, and the links that tables of links make. */
 type Content = readonly [readonly Cell[], ItemLinks];
 
-/** The object is made of the record itself: what is not in it is nowhere, and the values of rows that wait need not be kept. */
-function recordOf(shape: StreamShape, layout: string, id: string, content: string): RecordItem {
-  const record = `${layout}${content}`;
-  const object = () => objectOf(shape, id, JSON.parse(record.slice(layout.length)) as Content);
+/** The object is made of the values once, which is at once where everything is new; then of the record, as values of rows that wait need not be kept. */
+function recordOf(shape: StreamShape, layout: string, id: string, content: Content): RecordItem {
+  const record = `${layout}${JSON.stringify(content)}`;
+  let fresh: Content | undefined = content;
+  const object = () => {
+    const values = fresh ?? (JSON.parse(record.slice(layout.length)) as Content);
+    fresh = undefined;
+    return objectOf(shape, id, values);
+  };
   return { kind: 'record', id, record, linked: isLinked(shape), object };
 }
 
