@@ -181,7 +181,7 @@ async function* itemsOf(database: Database, shape: StreamShape, rows: readonly R
 /** The values of a row, and the links that tables of links make. */
 type Content = readonly [readonly Cell[], ItemLinks];
 
-/** The object is made of the values once, which is at once where everything is new; then of the record, as values of rows that wait need not be kept. */
+/** Where everything is new the object is asked for at once, and made of the values; a second time, where PostgreSQL refused its page, of the record. */
 function recordOf(shape: StreamShape, layout: string, id: string, content: Content): RecordItem {
   const record = `${layout}${JSON.stringify(content)}`;
   let fresh: Content | undefined = content;

@@ -44,13 +44,13 @@ export async function resolveArrivals(client: pg.ClientBase, rows: StagedRows, p
   const { plan, staged, verdictToken } = rows;
   await client.query(
     `with ready as materialized (
-       select u.place, u.from_id, u.kind, o.id as to_id
+       select distinct u.place, u.from_id, u.kind, o.id as to_id
          from tidemark.arrival r ${arrived} ${awaiting('$4')}
-        where r.integration_id = $4 and (u.kind = 'member') = $5
-          and (exists (select 1 from (${seen('$1', '$2')}) k where k.id = u.from_id)
-               or exists (select 1 from tidemark.staged_item s
-                           where s.run_id = $1 and s.token = any($2) and s.stream = f.stream and s.source_id = f.source_id
-                             and s.kind in ('object', 'created')))
+         left join (${seen('$1', '$2')}) k on k.id = u.from_id
+         left join (
+           select s.stream, s.source_id from tidemark.staged_item s
+            where s.run_id = $1 and s.token = any($2) and s.kind in ('object', 'created')) i on i.stream = f.stream and i.source_id = f.source_id
+        where r.integration_id = $4 and (u.kind = 'member') = $5 and (k.id is not null or i.source_id is not null)
           and not exists (select 1 from tidemark.staged_verdict v
                            where v.run_id = $1 and v.token = $3 and v.stream = f.stream and v.source_id = f.source_id
                              and v.verdict = 'quarantined')
