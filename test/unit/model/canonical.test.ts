@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson, createLinksHash, sourceHash } from '../../../model/canonical.ts';
+import { canonicalJson, createLinksHash, inStoredOrder, sourceHash } from '../../../model/canonical.ts';
 import type { SourceAttributes, SourceValue } from '../../../model/item.ts';
 
 const value: fc.Arbitrary<SourceValue> = fc.oneof(
@@ -170,3 +170,8 @@ describe('the hash of links', () => {
 function littleEndian(bytes: Buffer): bigint {
   return bytes.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
 }
+
+it('names stand in the order of the keys of jsonb', () => {
+  // As `select jsonb_object_keys('{"mail":1,"uid":1,"cn":1,"Zip":1,"sn":1}')` gives them.
+  expect(inStoredOrder(['mail', 'uid', 'cn', 'Zip', 'sn'])).toEqual(['cn', 'sn', 'Zip', 'uid', 'mail']);
+});
