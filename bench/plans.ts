@@ -130,18 +130,24 @@ async function readStatements(): Promise<ReadonlyMap<string, string>> {
 
 const pieceLength = 24;
 
-/** The function that has most pieces of the statement, with its file: some statements are put together from parts. */
+/**
+ * The function that has most pieces of the statement, of the file that has most of them: some statements are put together from parts, and a part that
+ * several statements share stands before all functions of its file.
+ */
 function placeOf(statement: string, sources: ReadonlyMap<string, string>): string | undefined {
-  const counts = new Map<string, number>();
-  for (let start = 0; start + pieceLength <= statement.length; start += pieceLength) {
-    const piece = statement.slice(start, start + pieceLength);
-    for (const [file, text] of sources) {
-      const found = text.indexOf(piece);
-      if (found === -1) continue;
-      const name = [...text.slice(0, found).matchAll(/function\*? (\w+)/g)].at(-1)?.[1];
-      // A part that several statements share stands before all functions of its file.
-      if (name !== undefined) counts.set(`${name}, ${file}`, (counts.get(`${name}, ${file}`) ?? 0) + 1);
-    }
-  }
-  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+  const pieces: string[] = [];
+  for (let start = 0; start + pieceLength <= statement.length; start += pieceLength)
+    pieces.push(statement.slice(start, start + pieceLength));
+  const [file, text = ''] = mostOf([...sources], ([, content]) => pieces.filter((piece) => content.includes(piece)).length) ?? [];
+  const functions = pieces.flatMap((piece) => {
+    const found = text.indexOf(piece);
+    return found === -1 ? [] : ([...text.slice(0, found).matchAll(/function\*? (\w+)/g)].at(-1)?.[1] ?? []);
+  });
+  const name = mostOf([...new Set(functions)], (one) => functions.filter((other) => other === one).length);
+  return name === undefined ? undefined : `${name}, ${file}`;
+}
+
+/** The first of those that have most. */
+function mostOf<Thing>(things: readonly Thing[], count: (thing: Thing) => number): Thing | undefined {
+  return things.map((thing) => ({ thing, count: count(thing) })).toSorted((a, b) => b.count - a.count)[0]?.thing;
 }
