@@ -80,7 +80,7 @@ async function linkList({ writer, rows }: Pick<Batches, 'writer' | 'rows'>, list
     return await writer.transaction('shared', (client) => linkCreated(client, rows, list, superseded));
   } catch (error) {
     if (refusalOf(error) === undefined) throw error;
-    await writer.transaction('shared', (client) => unlist(client, rows, list));
+    await writer.transaction('shared', (client) => unlist(client, rows, list, superseded));
     return 0;
   }
 }

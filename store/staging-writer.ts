@@ -95,8 +95,8 @@ export async function stageTouched(pool: pg.Pool, attempt: StepAttempt, ids: rea
 /** Links of one list that wait to be compared with what is stored before they are staged. */
 const waitingLinks = 20_000;
 
-/** Created objects with more links are linked in batches of their own. */
-const fewLinks = 1_000;
+/** Created objects with more links are linked in batches of their own: a page's list is linked, and in memory, as a whole. */
+const fewLinks = 50;
 
 /** Ids reserved at once, beyond what a page needs: as many again as have been used, up to this. */
 const mostReserved = 10_000;

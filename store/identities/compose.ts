@@ -14,8 +14,8 @@ export interface Composed {
 
 /** Whether there is an identity that could go on. */
 export async function anyIdentity(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ any: boolean }>('select exists (select from tidemark.identity) as any');
-  return rows[0]?.any ?? false;
+  const { rows } = await client.query<{ found: boolean }>('select exists (select from tidemark.identity) as found');
+  return rows[0]?.found ?? false;
 }
 
 /**

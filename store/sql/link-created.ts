@@ -76,7 +76,12 @@ export async function linkCreated(
 }
 
 /** Makes rows and verdicts of a list whose links PostgreSQL refuses: they are applied like all others, down to the object that is refused. */
-export async function unlist(client: pg.ClientBase, { plan, staged, verdictToken }: StagedRows, list: string): Promise<void> {
+export async function unlist(
+  client: pg.ClientBase,
+  { plan, staged, verdictToken }: StagedRows,
+  list: string,
+  superseded: readonly string[],
+): Promise<void> {
   await client.query(
     `with list as (
        delete from tidemark.staged_seen where run_id = $1 and token = any($2) and seq = $4 and kind = 'created' returning *
@@ -91,6 +96,7 @@ export async function unlist(client: pg.ClientBase, { plan, staged, verdictToken
          from list p
         cross join unnest(p.object_ids, p.seqs) with ordinality u (id, seq, place)
         cross join lateral (select s.source_id, s.source_hash from tidemark.object s where s.id = u.id offset 0) o
+        where u.id <> all($6)
      ), itemized as (
        insert into tidemark.staged_item (run_id, token, seq, stream, kind, source_id, source_hash, links_hash, link_kinds)
        select $1, c.token, c.seq, c.stream, 'created', c.source_id, c.source_hash, c.links_hash,
@@ -99,6 +105,6 @@ export async function unlist(client: pg.ClientBase, { plan, staged, verdictToken
      )
      insert into tidemark.staged_verdict (run_id, token, seq, stream, source_id, verdict, links, members)
      select $1, $3, c.seq, c.stream, c.source_id, 'unchanged', c.links_hash <> $5, false from linked c`,
-    [plan.claim.runId, stagedTokens(staged), verdictToken, list, Buffer.alloc(linksHashBytes)],
+    [plan.claim.runId, stagedTokens(staged), verdictToken, list, Buffer.alloc(linksHashBytes), superseded],
   );
 }
