@@ -1,6 +1,7 @@
 import { isGrpcServiceError, ServiceError } from '@temporalio/client';
 import { isTidemarkFailure, tellFailure } from '../model/failure.ts';
 import { type ExitCode, exitCode } from './exit-codes.ts';
+import { isLate } from './patiently.ts';
 
 /** An error as the operator sees it: one line with the remedy, and the exit code. */
 export interface ToldError {
@@ -21,6 +22,12 @@ const sqlState = /^[0-9A-Z]{5}$/;
 export function tellError(error: unknown, addresses: Addresses): ToldError {
   if (isTidemarkFailure(error)) {
     return { text: tellFailure(error), code: error.type === 'InvalidConfiguration' ? exitCode.usage : exitCode.failed };
+  }
+  if (isLate(error)) {
+    return {
+      text: `Temporal at ${addresses.temporal ?? 'its address'} did not answer in time: it has more to do than it can. Run the command again: what it has done already is left as it is.`,
+      code: exitCode.failed,
+    };
   }
   if (isTemporalTrouble(error)) {
     return {

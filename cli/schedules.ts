@@ -16,6 +16,7 @@ import { catchupWindowMs, intervalMs } from '../model/schedules.ts';
 import { launchWorkflowId, maintenanceScheduleId, maintenanceWorkflowId, scheduleId } from '../model/workflow-ids.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
 import { fewAtOnce } from './few-at-once.ts';
+import { patiently } from './patiently.ts';
 
 export interface ScheduleChange {
   /** `tidemark/<integration>/<name>`. */
@@ -68,12 +69,9 @@ export async function planSchedules(client: Client, before: Configurations, want
 export async function deleteSchedules(client: Client, plan: readonly ScheduleChange[]): Promise<void> {
   for (const { schedule, action } of plan) {
     if (action !== 'delete') continue;
-    await client.schedule
-      .getHandle(schedule)
-      .delete()
-      .catch((error: unknown) => {
-        if (!(error instanceof ScheduleNotFoundError)) throw error;
-      });
+    await patiently(() => client.schedule.getHandle(schedule).delete()).catch((error: unknown) => {
+      if (!(error instanceof ScheduleNotFoundError)) throw error;
+    });
   }
 }
 
@@ -84,14 +82,14 @@ export async function writeSchedules(client: Client, plan: readonly ScheduleChan
     const action = actions.get(options.scheduleId);
     if (action === 'create') {
       try {
-        await client.schedule.create(options);
+        await patiently(() => client.schedule.create(options));
         continue;
       } catch (error) {
         if (!(error instanceof ScheduleAlreadyRunning)) throw error;
       }
     } else if (action !== 'update') continue;
     const { scheduleId: id, ...declaration } = options;
-    await client.schedule.getHandle(id).update((previous) => ({ ...declaration, state: previous.state }));
+    await patiently(() => client.schedule.getHandle(id).update((previous) => ({ ...declaration, state: previous.state })));
   }
 }
 
@@ -221,7 +219,7 @@ function requestsOf(args: unknown, withLateness: boolean): readonly unknown[] {
 
 async function describe(client: Client, id: string): Promise<ScheduleDescription | undefined> {
   try {
-    return await client.schedule.getHandle(id).describe();
+    return await patiently(() => client.schedule.getHandle(id).describe());
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return undefined;
     throw error;

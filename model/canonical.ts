@@ -18,7 +18,7 @@ export function inStoredOrder(names: Iterable<string>): readonly string[] {
   return [...names].sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
 }
 
-/** As text, a digest costs half of what it costs as a Buffer; each character is one byte of it. */
+/** A digest whose bytes are counted with: as text it costs half of what it costs as a Buffer; each character is one byte of it. */
 const oneByteText = 'binary';
 
 /** An object as its source gave it, links aside. */
@@ -29,10 +29,10 @@ export interface SourceObject {
 }
 
 /**
- * SHA-256 (32 bytes) over an object's content: id, key and attributes. Neither the order of attributes nor that of the values of one counts,
+ * SHA-256 (hexadecimal) over an object's content: id, key and attributes. Neither the order of attributes nor that of the values of one counts,
  * null is the same as absent, and attributes named in `volatile` are left out.
  */
-export function sourceHash({ id, key, attributes }: SourceObject, volatile: ReadonlySet<string>): Buffer {
+export function sourceHash({ id, key, attributes }: SourceObject, volatile: ReadonlySet<string>): string {
   const content: unknown[] = [id, key ?? null];
   for (const name of sortedNames(attributes)) {
     const value = attributes[name];
@@ -40,15 +40,12 @@ export function sourceHash({ id, key, attributes }: SourceObject, volatile: Read
       content.push(name, typeof value === 'object' && value.length > 1 ? value.toSorted() : value);
     }
   }
-  return Buffer.from(hash('sha256', JSON.stringify(content), oneByteText), oneByteText);
+  return hash('sha256', JSON.stringify(content));
 }
 
-/**
- * Writes SHA-256 (32 bytes) over the record that an object is made of, and over what it is made by: a connector's way of reading, see `readingOf`.
- * A Buffer for each record would cost as much as its digest.
- */
-export function writeRecordHash(into: Buffer, at: number, reading: string, record: string): void {
-  into.write(hash('sha256', `${reading}\n${record}`, oneByteText), at, oneByteText);
+/** SHA-256 (hexadecimal) over the record that an object is made of, and over what it is made by: a connector's way of reading, see `readingOf`. */
+export function recordHash(reading: string, record: string): string {
+  return hash('sha256', `${reading}\n${record}`);
 }
 
 const empty: readonly string[] = [];
@@ -74,8 +71,8 @@ export interface LinksHash {
   add(kind: string, target: string): void;
   /** The kind was given, even if no link of it follows: an empty list differs from an unknown one. Repetitions are harmless. */
   declare(kind: string): void;
-  /** 16 bytes. More may be added afterwards. */
-  digest(): Buffer;
+  /** 16 bytes, hexadecimal. More may be added afterwards. */
+  digest(): string;
 }
 
 export function createLinksHash(): LinksHash {
@@ -112,7 +109,7 @@ export function createLinksHash(): LinksHash {
       for (let word = 0; word < 4; word++) {
         digest.writeUInt32LE(sum[word] ?? 0, word * 4);
       }
-      return digest;
+      return digest.toString('hex');
     },
   };
 }

@@ -3,9 +3,9 @@ import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 
-type CopyValue = string | number | boolean | null | Buffer | readonly string[];
+type CopyValue = string | number | boolean | null | readonly string[];
 
-/** One row of COPY's text format (PostgreSQL documentation, COPY, "Text Format"). Buffers become bytea, lists text[]. */
+/** One row of COPY's text format (PostgreSQL documentation, COPY, "Text Format"). Lists become text[]. */
 export function copyRow(values: readonly CopyValue[]): string {
   let row = '';
   for (let index = 0; index < values.length; index++) {
@@ -13,6 +13,16 @@ export function copyRow(values: readonly CopyValue[]): string {
     row += copyValue(values[index] as CopyValue);
   }
   return `${row}\n`;
+}
+
+/** A value of type bytea, of its bytes in hexadecimal. */
+export function bytea(hex: string): string {
+  return `\\x${hex}`;
+}
+
+/** A list as PostgreSQL writes arrays. */
+export function arrayText(values: readonly string[]): string {
+  return `{${values.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }
 
 /** A text as a value of a row. */
@@ -80,8 +90,7 @@ function copyValue(value: CopyValue): string {
   if (typeof value === 'string') return copyText(value);
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? 't' : 'f';
-  if (Buffer.isBuffer(value)) return `\\\\x${value.toString('hex')}`;
-  return copyText(`{${(value as readonly string[]).map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`);
+  return copyText(arrayText(value));
 }
 
 const special = /[\\\t\n\r]/;

@@ -1,14 +1,22 @@
 import type { LinksHash } from '../model/canonical.ts';
 import type { ObjectItem, RecordItem } from '../model/item.ts';
 import { type RowBuffer, rowBuffer } from './copy.ts';
-import type { ListedLinks, ListedObject } from './sql/create-objects.ts';
+import { emptyLinkList, type LinkList } from './sql/create-objects.ts';
 import { hashesBytes, type ReadObject } from './sql/stage-present.ts';
+
+/** Links of one kind, as the source gave them. */
+export interface ListedLinks {
+  readonly kind: string;
+  readonly targets: readonly string[];
+}
 
 /** An object in hand, whose links may still be coming. */
 export interface OpenObject extends ReadObject {
   /** Why it can't be stored at all. */
   readonly problem: string | undefined;
   readonly item: ObjectItem;
+  /** Of its source, hexadecimal; empty until it has come whole. */
+  hash: string;
   readonly links: LinksHash;
   readonly kinds: Set<string>;
   /** Lists that wait, and how many links they have together. */
@@ -22,7 +30,7 @@ export interface OpenObject extends ReadObject {
 export interface HashedRecord extends ReadObject {
   readonly problem: string | undefined;
   readonly item: RecordItem;
-  readonly hash: Buffer;
+  readonly hash: string;
 }
 
 /** The links of an object that has them all. */
@@ -37,6 +45,17 @@ export interface AskedObject extends ReadObject {
   readonly given: OpenObject | RecordItem;
 }
 
+/** News of an object without its content. */
+export interface StagedNews {
+  /** Its row. */
+  readonly row: string;
+  /** What is staged in its place if PostgreSQL refuses it: its id and the reason. */
+  readonly bare: (reason: string) => string;
+}
+
+/** What a page stages rows of: an object with its content, or news. */
+export type PendingItem = OpenObject | HashedRecord | StagedNews;
+
 /** What one transaction stages. */
 export interface Page {
   readonly rows: Readonly<Record<'items' | 'links' | 'mappings' | 'objects', RowBuffer>>;
@@ -45,7 +64,7 @@ export interface Page {
   /** Source ids of the objects that its rows create, with the ids that they are created with. */
   created: Map<string, string>;
   /** Those of them that need no row of their own. */
-  listed: ListedObject[];
+  listed: LinkList;
   items: PendingItem[];
   /** Of which those that have changed are added to the items when the page is sent. */
   asked: AskedObject[];
@@ -58,17 +77,9 @@ export function emptyPage(): Page {
     rows: { items: rowBuffer(), links: rowBuffer(), mappings: rowBuffer(), objects: rowBuffer() },
     ahead: rowBuffer(),
     created: new Map(),
-    listed: [],
+    listed: emptyLinkList(),
     items: [],
     asked: [],
     hashes: Buffer.alloc(1_000 * hashesBytes),
   };
-}
-
-/** An item of a page. */
-export interface PendingItem {
-  /** Adds its rows to a page; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. Returns how many links they have. */
-  readonly add: (page: Page, alone: boolean) => number;
-  /** What is staged in its place if PostgreSQL refuses it too: its id and the reason. */
-  readonly bare: (reason: string) => string;
 }

@@ -1,17 +1,26 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
-import { createLinksHash, sourceHash, writeRecordHash } from '../model/canonical.ts';
+import { createLinksHash, recordHash, sourceHash } from '../model/canonical.ts';
 import { TidemarkFailure } from '../model/failure.ts';
 import { type Item, type ItemLinks, type ObjectItem, objectOf, type RecordItem } from '../model/item.ts';
 import type { Mapping, MappingResult } from '../model/mapping.ts';
 import type { Staged, StreamPlan } from '../model/run.ts';
-import { copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
+import { bytea, copyRow, copyRows, copyText, type RowBuffer, rowBuffer } from './copy.ts';
 import { fenced, type StepAttempt } from './fence.ts';
 import { refusalOf } from './refusal.ts';
-import { createObjects, type ListedLinks, objectRow, reserveIds } from './sql/create-objects.ts';
+import { createObjects, emptyLinkList, objectRow, reserveIds } from './sql/create-objects.ts';
 import { knownIds } from './sql/known-ids.ts';
 import { hashesBytes, linksHashBytes, sourceHashBytes, stagePresent } from './sql/stage-present.ts';
-import { type AskedObject, emptyPage, type HashedRecord, linksIn, type OpenObject, type Page, type PendingItem } from './staged-page.ts';
+import {
+  type AskedObject,
+  emptyPage,
+  type HashedRecord,
+  type ListedLinks,
+  linksIn,
+  type OpenObject,
+  type Page,
+  type PendingItem,
+} from './staged-page.ts';
 import { storable, storableAttributes, storedId } from './storable.ts';
 
 /** News of single objects that a re-read brings, beside the objects themselves. */
@@ -80,6 +89,17 @@ export function mappingRow(attempt: StepAttempt, seq: number | string, result: M
   ]);
 }
 
+/** Of a record, which has in it what the links are made of too. */
+function linksHashIn(recordHash: string): string {
+  return recordHash.slice(0, linksHashBytes * 2);
+}
+
+/** Of the links that were given, hexadecimal; null if nothing was said of any. */
+function linksHashOf(read: OpenObject | HashedRecord): string | null {
+  if ('lists' in read) return read.kinds.size > 0 ? read.links.digest() : null;
+  return read.item.linked ? linksHashIn(read.hash) : null;
+}
+
 /** Stages rows made by `mappingRow`. */
 export function copyMappings(client: pg.PoolClient, rows: RowBuffer): Promise<void> {
   return copyRows(client, 'staged_mapping', mappingColumns, rows);
@@ -140,8 +160,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const rowStart = `${runId}\t${copyText(attempt.token)}\t`;
   const itemRow = (row: Parameters<typeof copyRow>[0]) => rowStart + copyRow(row);
   /** Presence alone, with what was wrong with it; the fingerprint tells later whether it has changed. */
-  const bareRow = (seq: number, id: string, hash: Buffer | null, reason: string) =>
-    itemRow([seq, plan.stream, 'object', id, null, null, hash, null, null, reason]);
+  const bareRow = (seq: number, id: string, hash: string | null, reason: string) =>
+    itemRow([seq, plan.stream, 'object', id, null, null, hash === null ? null : bytea(hash), null, null, reason]);
 
   const addLinks = (object: OpenObject, links: ItemLinks) => {
     for (const [kind, targets] of Object.entries(links)) {
@@ -168,13 +188,14 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     object.waiting = 0;
   };
 
-  /** Takes up an object to be asked about; returns where its hashes belong. */
-  const ask = (given: AskedObject['given'], id: string, row: number): number => {
+  /** Takes up an object to be asked about, with its hashes. */
+  const ask = (asked: AskedObject, hash: string, linksHash: string | null) => {
     const place = page.asked.length * hashesBytes;
-    page.asked.push({ given, id, seq: row });
+    page.asked.push(asked);
     if (page.hashes.length < place + hashesBytes) page.hashes = Buffer.concat([page.hashes], page.hashes.length * 2);
-    page.hashes.fill(0, place, place + hashesBytes);
-    return place;
+    page.hashes.write(hash, place, 'hex');
+    if (linksHash === null) page.hashes.fill(0, place + sourceHashBytes, place + hashesBytes);
+    else page.hashes.write(linksHash, place + sourceHashBytes, 'hex');
   };
 
   const close = () => {
@@ -200,17 +221,13 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     totals.read++;
     const { id, problem } = storedId(item.id);
     if (item.kind === 'object') {
-      open = { seq: seq++, id, problem, item, links: createLinksHash(), kinds: new Set(), lists: [], waiting: 0, given: 0 };
+      open = { seq: seq++, id, problem, item, hash: '', links: createLinksHash(), kinds: new Set(), lists: [], waiting: 0, given: 0 };
       addLinks(open, item.links ?? {});
-    } else if (creates || problem !== undefined) {
-      const hash = Buffer.allocUnsafe(sourceHashBytes);
-      writeRecordHash(hash, 0, reading, item.record);
-      ready.push({ seq: seq++, id, problem, item, hash });
-    } else {
-      const place = ask(item, id, seq++);
-      writeRecordHash(page.hashes, place, reading, item.record);
-      if (item.linked) page.hashes.copy(page.hashes, place + sourceHashBytes, place, place + linksHashBytes);
+      return;
     }
+    const hash = recordHash(reading, item.record);
+    if (creates || problem !== undefined) ready.push({ seq: seq++, id, problem, item, hash });
+    else ask({ given: item, id, seq: seq++ }, hash, item.linked ? linksHashIn(hash) : null);
   };
 
   const addSlice = (item: Extract<Item, { kind: 'links' }>) => {
@@ -229,25 +246,23 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     if (open.waiting > waitingLinks) stageAhead(open);
   };
 
-  /** Of the links that were given; null if nothing was said of any. */
-  const linksHashOf = (read: OpenObject | HashedRecord): Buffer | null => {
-    if ('hash' in read) return read.item.linked ? read.hash.subarray(0, linksHashBytes) : null;
-    return read.kinds.size > 0 ? read.links.digest() : null;
-  };
-
   /** Adds the rows of an object whose content is staged, or that is created. Returns how many links they have. */
-  const addContent = ({ rows, created, listed }: Page, read: OpenObject | HashedRecord, hash: Buffer, alone: boolean): number => {
-    const { seq: row, id } = read;
+  const addContent = ({ rows, created, listed }: Page, read: OpenObject | HashedRecord, alone: boolean): number => {
+    const { seq: row, id, hash } = read;
     const item = objectOf(read.item);
-    const { kinds, lists, waiting, given } = 'hash' in read ? linksIn(item) : read;
+    const { kinds, lists, waiting, given } = 'lists' in read ? read : linksIn(item);
     const linksHash = kinds.size > 0 ? linksHashOf(read) : null;
-    const linkKinds = kinds.size > 0 ? [...kinds] : null;
     const key = item.key === undefined ? null : storable(item.key);
     const { attributes, json } = storableAttributes(item.attributes);
     const mapped = mapping?.evaluate({ id, key: key ?? '', source: attributes });
+    const { stream, mappingVersion } = plan;
+    const addItem = (kind: 'created' | 'object', content: readonly [string | null, string | null]) => {
+      const hashes = [bytea(hash), linksHash === null ? null : bytea(linksHash)] as const;
+      rows.items.add(itemRow([row, stream, kind, id, ...content, ...hashes, kinds.size > 0 ? [...kinds] : null, null]));
+      addLinkRows(rows.links, row, lists);
+    };
     // Of an object that comes twice the second is compared with the first, which may not be stored yet.
     if (creates && !alone && mapped?.kind === 'mapped' && !created.has(id) && !onTheirWay.some((sent) => sent.page.created.has(id))) {
-      const { stream, mappingVersion } = plan;
       const objectId = reserved.pop() as string;
       created.set(id, objectId);
       const mappedJson = JSON.stringify(mapped.attributes);
@@ -263,41 +278,39 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
           mappingVersion,
         }),
       );
-      if (given <= fewLinks && !kinds.has('member')) {
-        listed.push({ id: objectId, seq: row, linksHash, links: lists });
+      if (given > fewLinks || kinds.has('member')) {
+        addItem('created', [null, null]);
         return waiting;
       }
-      rows.items.add(itemRow([row, stream, 'created', id, null, null, hash, linksHash, linkKinds, null]));
-      addLinkRows(rows.links, row, lists);
+      const place = listed.ids.push(objectId);
+      listed.seqs.push(row);
+      listed.hashes.push(linksHash);
+      for (const { kind, targets } of lists) {
+        for (const target of targets) {
+          listed.places.push(place);
+          listed.kinds.push(kind);
+          listed.targets.push(target);
+        }
+      }
       return waiting;
     }
-    addLinkRows(rows.links, row, lists);
-    rows.items.add(itemRow([row, plan.stream, 'object', id, key, json, hash, linksHash, linkKinds, null]));
+    addItem('object', [key, json]);
     if (mapped) rows.mappings.add(mappingRow(attempt, row, mapped));
     return waiting;
   };
 
-  /** Adds one row without links. */
-  const addOne =
-    (row: () => string): PendingItem['add'] =>
-    ({ rows }) => {
-      rows.items.add(row());
-      return 0;
-    };
-
-  const hold = (of: Page, item: PendingItem) => {
-    totals.items++;
-    of.items.push(item);
-    totals.links += item.add(of, false);
+  /** Adds the rows of an item; `alone` after PostgreSQL has refused the page that it was in: then nothing is created. Returns how many links they have. */
+  const addPending = (to: Page, item: PendingItem, alone: boolean): number => {
+    if (!('row' in item)) return addContent(to, item, alone);
+    to.rows.items.add(item.row);
+    return 0;
   };
 
-  /** Stages an object with its content. */
-  const holdContent = (of: Page, read: OpenObject | HashedRecord, hash: Buffer) => {
+  const hold = (of: Page, item: PendingItem) => {
     totals.news++;
-    hold(of, {
-      add: (into, alone) => addContent(into, read, hash, alone),
-      bare: (reason) => bareRow(read.seq, read.id, hash, reason),
-    });
+    totals.items++;
+    of.items.push(item);
+    totals.links += addPending(of, item, false);
   };
 
   const stageReady = async () => {
@@ -307,18 +320,11 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     }
     for (const [index, read] of ready.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
-      const { seq: row, id, problem } = read;
-      const hash = 'hash' in read ? read.hash : sourceHash(read.item, volatile);
-      if (problem !== undefined) {
-        totals.news++;
-        const bare = (reason: string) => bareRow(row, id, hash, reason);
-        hold(page, { add: addOne(() => bare(problem)), bare });
-      } else if (creates || 'hash' in read) holdContent(page, read, hash);
-      else {
-        const place = ask(read, id, row);
-        hash.copy(page.hashes, place);
-        linksHashOf(read)?.copy(page.hashes, place + sourceHashBytes);
-      }
+      if ('lists' in read) read.hash = sourceHash(read.item, volatile);
+      const { seq: row, id, problem, hash } = read;
+      if (problem !== undefined) hold(page, { row: bareRow(row, id, hash, problem), bare: (reason) => bareRow(row, id, hash, reason) });
+      else if (creates || !('lists' in read)) hold(page, read);
+      else ask({ given: read, id, seq: row }, hash, linksHashOf(read));
     }
     ready = [];
   };
@@ -331,8 +337,8 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     for (const [index, place] of changed.entries()) {
       if (index % objectsInTurn === objectsInTurn - 1) await nextTurn();
       const { given, id, seq: row } = of.asked[place] as AskedObject;
-      const hash = Buffer.from(of.hashes.subarray(place * hashesBytes, place * hashesBytes + sourceHashBytes));
-      holdContent(of, 'record' in given ? { seq: row, id, problem: undefined, item: given, hash } : given, hash);
+      const hash = of.hashes.toString('hex', place * hashesBytes, place * hashesBytes + sourceHashBytes);
+      hold(of, 'record' in given ? { seq: row, id, problem: undefined, item: given, hash } : given);
     }
   };
 
@@ -348,10 +354,9 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
     const here = new Set((open ? [...ready, open] : ready).map((object) => object.id));
     for (const { seq: row, kind, id, reason, certain } of news) {
       if (!certain && !known.has(id) && !here.has(id)) continue;
-      totals.news++;
       if (kind === 'gone') totals.read++;
       hold(page, {
-        add: addOne(() => itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason])),
+        row: itemRow([row, plan.stream, kind, id, null, null, null, null, null, reason]),
         bare: (refusal) => bareRow(row, id, null, refusal),
       });
     }
@@ -368,7 +373,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   const clearItems = (of: Page) => {
     for (const rows of Object.values(of.rows)) rows.clear();
     of.created = new Map();
-    of.listed = [];
+    of.listed = emptyLinkList();
   };
 
   const send = async (of: Page) => {
@@ -393,7 +398,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
   /** One item of a page that PostgreSQL refused as a whole. */
   const copyAlone = async (client: pg.PoolClient, of: Page, item: PendingItem) => {
     clearItems(of);
-    const links = item.add(of, true);
+    const links = addPending(of, item, true);
     await client.query('savepoint item');
     try {
       await copyItems(client, of);
@@ -403,7 +408,7 @@ export function stagingWriter(options: StagingOptions): StagingWriter {
       await client.query('rollback to savepoint item');
       clearItems(of);
       totals.links -= links;
-      of.rows.items.add(item.bare(refusal));
+      of.rows.items.add('row' in item ? item.bare(refusal) : bareRow(item.seq, item.id, item.hash, refusal));
       await copyItems(client, of);
     }
     await client.query('release savepoint item');

@@ -4,7 +4,8 @@ import type { ReadEnd } from '../connector.ts';
 import type { Database } from './database.ts';
 import { joinKey } from './ids.ts';
 import { changedSince, type Positions, parsePosition } from './positions.ts';
-import { objectPages, type Row, readPages, readRows } from './rows.ts';
+import type { Row } from './row.ts';
+import { objectPages, readPages, readRows } from './rows.ts';
 import type { StreamShape, TrackerShape } from './shape.ts';
 import { allOf, type Builder, behind, qualified, statementOf } from './statement.ts';
 

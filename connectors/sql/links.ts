@@ -1,18 +1,20 @@
-import type { Item } from '../../model/item.ts';
+import type { Item, ItemLinks } from '../../model/item.ts';
 import type { Column } from './columns.ts';
 import type { Database } from './database.ts';
 import { joinKey } from './ids.ts';
-import type { Row } from './rows.ts';
+import { keyOf, type Row } from './row.ts';
 import type { LinkShape, StreamShape } from './shape.ts';
 import { allOf, behind, isOneOf, qualified, statementOf } from './statement.ts';
 
 type LinksItem = Extract<Item, { kind: 'links' }>;
 
-/** Links of one object that link tables make: those that came whole, and long ones as slices, which are read as they are asked for. */
+/** Links of one object that link tables make: those that came whole, and long ones, if there are any, as slices, which are read as they are asked for. */
 export interface LinksOfRow {
-  readonly whole: Readonly<Record<string, readonly string[]>>;
-  readonly slices: AsyncGenerator<LinksItem, void>;
+  readonly whole: ItemLinks;
+  readonly slices: AsyncGenerator<LinksItem, void> | undefined;
 }
+
+const noTables: LinksOfRow = { whole: {}, slices: undefined };
 
 /** Links of one page of objects that are read at once; objects whose links go beyond it are read one by one, in slices of this many. */
 export const linksAtOnce = 20_000;
@@ -20,19 +22,24 @@ export const linksAtOnce = 20_000;
 /** Reads the links of a page of rows. */
 export async function linksOf(
   database: Database,
-  { links, plan }: StreamShape,
+  shape: StreamShape,
   rows: readonly Row[],
   pageSize: number,
 ): Promise<(row: Row) => LinksOfRow> {
+  const { links, plan } = shape;
+  if (links.length === 0) return () => noTables;
   const limit = Math.max(linksAtOnce, pageSize);
   const read = new Map<LinkShape, ReadonlyMap<string, readonly string[]> | undefined>();
-  for (const link of links) read.set(link, rows.length === 0 ? new Map() : await readTogether(database, link, rows, limit, plan.name));
+  const keys = rows.map((row) => keyOf(shape, row));
+  for (const link of links) read.set(link, await readTogether(database, link, keys, limit, plan.name));
+  const whole = links.filter((link) => read.get(link) !== undefined);
+  const long = links.filter((link) => read.get(link) === undefined);
   return (row) => {
-    const long = links.filter((link) => read.get(link) === undefined);
-    const whole = links.filter((link) => read.get(link) !== undefined);
+    const key = keyOf(shape, row);
+    const joined = joinKey(key);
     return {
-      whole: Object.fromEntries(whole.map((link) => [link.plan.kind, read.get(link)?.get(joinKey(row.key)) ?? []])),
-      slices: slicesOf(database, long, row, limit, plan.name),
+      whole: Object.fromEntries(whole.map((link) => [link.plan.kind, read.get(link)?.get(joined) ?? []])),
+      slices: long.length === 0 ? undefined : slicesOf(database, long, row.id, key, limit, plan.name),
     };
   };
 }
@@ -49,15 +56,14 @@ export async function probeLinks(database: Database, { links, plan }: StreamShap
 async function readTogether(
   database: Database,
   link: LinkShape,
-  rows: readonly Row[],
+  keys: readonly (readonly string[])[],
   limit: number,
   stream: string,
 ): Promise<ReadonlyMap<string, readonly string[]> | undefined> {
   const targets = new Map<string, string[]>();
   // Half of the rows at a time keeps a statement's parameters below what every database takes.
-  for (let start = 0; start < rows.length; start += 500) {
-    const keys = rows.slice(start, start + 500).map((row) => row.key);
-    const found = await readLinks(database, link, keys, undefined, limit + 1, stream);
+  for (let start = 0; start < keys.length; start += 500) {
+    const found = await readLinks(database, link, keys.slice(start, start + 500), undefined, limit + 1, stream);
     if (found.length > limit) return undefined;
     for (const { from, to } of found) {
       const of = targets.get(joinKey(from));
@@ -72,18 +78,19 @@ async function readTogether(
 async function* slicesOf(
   database: Database,
   links: readonly LinkShape[],
-  row: Row,
+  id: string,
+  key: readonly string[],
   limit: number,
   stream: string,
 ): AsyncGenerator<LinksItem, void> {
   for (const link of links) {
     let last: readonly string[] | undefined;
     for (;;) {
-      const found = await readLinks(database, link, [row.key], last, limit + 1, stream);
+      const found = await readLinks(database, link, [key], last, limit + 1, stream);
       const isLast = found.length <= limit;
       const given = isLast ? found : found.slice(0, limit);
       const targets = given.map(({ to }) => `${link.plan.idPrefix}${joinKey(to)}`);
-      yield { kind: 'links', id: row.id, link: link.plan.kind, targets, last: isLast };
+      yield { kind: 'links', id, link: link.plan.kind, targets, last: isLast };
       if (isLast) break;
       last = given.at(-1)?.to;
     }

@@ -1,24 +1,13 @@
 import { hash } from 'node:crypto';
 import { TidemarkFailure } from '../../model/failure.ts';
-import type { Found, Item, ItemLinks, ObjectItem, RecordItem, SourceValue } from '../../model/item.ts';
-import { attributeOf, type Cell, type Column, fits } from './columns.ts';
+import type { Found, Item } from '../../model/item.ts';
+import { type Column, fits } from './columns.ts';
 import type { Database } from './database.ts';
-import { joinKey, splitKey } from './ids.ts';
+import { splitKey } from './ids.ts';
 import { linksAtOnce, linksOf } from './links.ts';
+import { flagsOf, keyOf, missingKey, objectOf, type Row, RowRecord, rowOf } from './row.ts';
 import type { StreamShape } from './shape.ts';
 import { allOf, type Builder, behind, isOneOf, qualified, statementOf } from './statement.ts';
-
-/** One row, as far as it tells what its object is. */
-export interface Row {
-  readonly id: string;
-  /** The values of the key's columns. */
-  readonly key: readonly string[];
-  readonly state: 'found' | 'out-of-scope' | 'deleted';
-  /** Its values in the order of the select list, behind flags and order. */
-  readonly cells: readonly Cell[];
-  /** The values of the columns that the rows were ordered by, ahead of the key. */
-  readonly order: readonly string[];
-}
 
 /** How the rows of a page follow each other: by these columns, then by the key. */
 export interface PageOrder {
@@ -26,9 +15,6 @@ export interface PageOrder {
   /** Conditions of the rows. */
   readonly where: (builder: Builder) => readonly string[];
 }
-
-/** Columns of the select list ahead of all others. */
-const flags = 2;
 
 /** Ids asked for at once. */
 const idsAtOnce = 500;
@@ -46,17 +32,22 @@ export async function* readPages(
 ): AsyncGenerator<readonly Row[], void> {
   const { dialect } = database;
   const columns = [...order.columns, ...shape.key];
+  const orderAt = shape.columns.length + flagsOf(shape).length;
+  const orderOf = ({ cells }: Row): readonly string[] => order.columns.map((_, index) => cells[orderAt + index] ?? '');
   let last: Row | undefined;
   for (;;) {
     const builder = statementOf(dialect);
     const list = selectList(builder, shape, order.columns);
-    const conditions = [...order.where(builder), ...(last === undefined ? [] : [behind(builder, columns, [...last.order, ...last.key])])];
+    const conditions = [
+      ...order.where(builder),
+      ...(last === undefined ? [] : [behind(builder, columns, [...orderOf(last), ...keyOf(shape, last)])]),
+    ];
     const text = `select ${list} from ${shape.from}${allOf(conditions)} order by ${columns.map((column) => qualified(dialect, column)).join(', ')}`;
     const { rows } = await database.ask(builder.build(dialect.limited(text, pageSize + 1)), what);
-    const page = rows.map((cells) => rowOf(shape, cells, order.columns));
+    const page = rows.map((cells) => rowOf(shape, cells));
     page.forEach((row, index) => {
       const before = index === 0 ? last : page[index - 1];
-      if (before !== undefined && same(before, row)) throw repeatedKey(shape);
+      if (before?.id === row.id && orderOf(before).join('\0') === orderOf(row).join('\0')) throw repeatedKey(shape);
     });
     const isLast = page.length <= pageSize;
     const given = isLast ? page : page.slice(0, pageSize);
@@ -82,7 +73,7 @@ export async function readRows(database: Database, shape: StreamShape, ids: read
       `rows of stream ${shape.plan.name} by their keys`,
     );
     for (const cells of rows) {
-      const row = rowOf(shape, cells, []);
+      const row = rowOf(shape, cells);
       if (found.has(row.id)) throw repeatedKey(shape);
       found.set(row.id, row);
     }
@@ -125,9 +116,8 @@ export async function findByIds(
     const row = rows.get(id);
     return row?.state === 'found' ? [row] : [];
   });
-  for await (const item of itemsOf(database, shape, found, pageSize)) {
-    if (item.kind === 'unmatched') continue;
-    items.set(item.id, [...(items.get(item.id) ?? []), item]);
+  for await (const page of objectPages(database, shape, found, pageSize)) {
+    for (const item of page) items.set(item.id, [...(items.get(item.id) ?? []), item]);
   }
   return new Map(
     ids.map((id): readonly [string, Found] => {
@@ -141,132 +131,56 @@ export async function findByIds(
   );
 }
 
-/** The items of rows that are in scope, in pages that do not grow with the number of links. */
+/** What a row of a stream gives: its object, and the slices of its links that are too many for that. */
+type RowItem = Exclude<Item, { kind: 'gone' } | { kind: 'unmatched' }>;
+
+/** The items of rows that are in scope, each object followed by the slices of its links, in pages that do not grow with the number of links. */
 export async function* objectPages(
   database: Database,
   shape: StreamShape,
   rows: readonly Row[],
   pageSize: number,
-): AsyncGenerator<readonly Item[], void> {
-  let page: Item[] = [];
+): AsyncGenerator<readonly RowItem[], void> {
+  const linksOfRow = await linksOf(database, shape, rows, pageSize);
+  // What a value means follows from its column, as the database has it now.
+  const { lookupKey, references, attributes } = shape;
+  const layout = hash('sha256', JSON.stringify([lookupKey, references, attributes]));
+  let page: RowItem[] = [];
   let links = 0;
-  for await (const item of itemsOf(database, shape, rows, pageSize)) {
-    page.push(item);
-    if (item.kind === 'links') links += item.targets.length;
-    if (links < linksAtOnce) continue;
-    yield page;
-    page = [];
-    links = 0;
+  for (const row of rows) {
+    const { id, cells } = row;
+    const { whole, slices } = linksOfRow(row);
+    if (slices === undefined) {
+      page.push(new RowRecord(shape, layout, id, cells, whole));
+      continue;
+    }
+    // A list that comes in slices is in no record.
+    page.push(objectOf(shape, id, cells, whole));
+    for await (const slice of slices) {
+      page.push(slice);
+      links += slice.targets.length;
+      if (links < linksAtOnce) continue;
+      yield page;
+      page = [];
+      links = 0;
+    }
   }
   if (page.length > 0) yield page;
 }
 
-/** The items of rows that are in scope, each object followed by the slices of its links that are too many for it. */
-async function* itemsOf(database: Database, shape: StreamShape, rows: readonly Row[], pageSize: number): AsyncGenerator<Item, void> {
-  const linksOfRow = await linksOf(database, shape, rows, pageSize);
-  // What a value means follows from its column, as the database has it now.
-  const layout = hash('sha256', JSON.stringify(shape.attributes.map(({ name, column }) => [name, column.kind])));
-  for (const row of rows) {
-    const { whole, slices } = linksOfRow(row);
-    // A list that comes in slices is in no record.
-    if (Object.keys(whole).length < shape.links.length) {
-      yield objectOf(shape, row.id, [row.cells, whole]);
-      yield* slices;
-      continue;
-    }
-    yield recordOf(shape, layout, row.id, [row.cells, whole]);
-  }
-}
-
-/** The values of a row, and the links that tables of links make. */
-type Content = readonly [readonly Cell[], ItemLinks];
-
-/** Where everything is new the object is asked for at once, and made of the values; a second time, where PostgreSQL refused its page, of the record. */
-function recordOf(shape: StreamShape, layout: string, id: string, content: Content): RecordItem {
-  const record = `${layout}${JSON.stringify(content)}`;
-  let fresh: Content | undefined = content;
-  const object = () => {
-    const values = fresh ?? (JSON.parse(record.slice(layout.length)) as Content);
-    fresh = undefined;
-    return objectOf(shape, id, values);
-  };
-  return { kind: 'record', id, record, linked: isLinked(shape), object };
-}
-
-function isLinked({ references, links }: StreamShape): boolean {
-  return references.length + links.length > 0;
-}
-
-function objectOf(shape: StreamShape, id: string, [cells, whole]: Content): ObjectItem {
-  let next = shape.key.length;
-  const take = (): Cell => cells[next++] ?? null;
-  const key = shape.lookupKey === undefined ? null : take();
-  const references = shape.references.map(({ kind, columns, idPrefix }) => {
-    const parts = columns.map(take);
-    return [kind, parts.every((part) => part !== null) ? [`${idPrefix}${joinKey(parts)}`] : []] as const;
-  });
-  const attributes: Record<string, SourceValue> = {};
-  for (const { name, column } of shape.attributes) {
-    const cell = take();
-    if (cell !== null) attributes[name] = attributeOf(column.kind, cell);
-  }
-  return {
-    kind: 'object',
-    id,
-    ...(key === null ? {} : { key }),
-    attributes,
-    ...(isLinked(shape) ? { links: { ...Object.fromEntries(references), ...whole } } : {}),
-  };
-}
-
-function selectList(builder: Builder, { attributes, key, lookupKey, references, plan }: StreamShape, order: readonly Column[]): string {
+function selectList(builder: Builder, shape: StreamShape, order: readonly Column[]): string {
   const { dialect } = builder;
-  const columns = [
-    ...order,
-    ...key,
-    ...(lookupKey === undefined ? [] : [lookupKey]),
-    ...references.flatMap((reference) => reference.columns),
-    ...attributes.map(({ column }) => column),
-  ];
-  const flag = (condition: string | undefined, absent: number, name: string): string =>
-    `${condition === undefined ? absent : `case when (${condition}) then 1 else 0 end`} as ${dialect.quote(name)}`;
-  return [
-    flag(plan.where, 1, 'tidemark_in_scope'),
-    flag(plan.deletedWhen, 0, 'tidemark_deleted'),
-    // One column may be asked for more than once, and a subselect may not have two of one name.
-    ...columns.map((column, index) => `${qualified(dialect, column)} as ${dialect.quote(`tidemark_${index}`)}`),
-  ].join(', ');
-}
-
-function rowOf(shape: StreamShape, cells: readonly Cell[], order: readonly Column[]): Row {
-  const [inScope, deleted] = cells;
-  const values = cells.slice(flags + order.length);
-  const key = values.slice(0, shape.key.length);
-  if (!key.every((part) => part !== null)) throw missingKey(shape);
-  const isSet = (cell: Cell | undefined): boolean => Number(cell) === 1;
-  return {
-    id: `${shape.plan.idPrefix}${joinKey(key)}`,
-    key,
-    state: isSet(deleted) ? 'deleted' : isSet(inScope) ? 'found' : 'out-of-scope',
-    cells: values,
-    order: order.map((_, index) => cells[flags + index] ?? ''),
-  };
-}
-
-function same(a: Row, b: Row): boolean {
-  return a.id === b.id && a.order.every((value, index) => value === b.order[index]);
+  const named = (column: Column): string => qualified(dialect, column);
+  const flags = flagsOf(shape).map((condition) => `case when (${condition}) then 1 else 0 end`);
+  // A subselect may not have two columns of one name.
+  return [...shape.columns.map(named), ...flags, ...order.map(named)]
+    .map((value, index) => `${value} as ${dialect.quote(`tidemark_${index}`)}`)
+    .join(', ');
 }
 
 function repeatedKey({ plan }: StreamShape): TidemarkFailure {
   return new TidemarkFailure('ListingIncomplete', `Stream ${plan.name}: two rows have the same key (${plan.key.join(', ')})`, {
     stream: plan.name,
     remedy: 'Name a key that is unique; a query that joins other tables must still give one row for each object.',
-  });
-}
-
-function missingKey({ plan }: StreamShape): TidemarkFailure {
-  return new TidemarkFailure('ListingIncomplete', `Stream ${plan.name}: a row has no value in its key (${plan.key.join(', ')})`, {
-    stream: plan.name,
-    remedy: 'Name a key that every row has, or leave such rows out of the query.',
   });
 }

@@ -21,15 +21,23 @@ export interface LinkShape {
   readonly toColumns: readonly Column[];
 }
 
+/** A column and its place among the values of a row. */
+export interface PlacedColumn {
+  readonly column: Column;
+  readonly at: number;
+}
+
 /** A stream's plan with the columns that it names, as the database has them. */
 export interface StreamShape {
   readonly plan: StreamPlan;
   readonly from: string;
-  /** The attributes to give, under the names they were asked for by. */
-  readonly attributes: readonly { readonly name: string; readonly column: Column }[];
   readonly key: readonly Column[];
-  readonly lookupKey: Column | undefined;
-  readonly references: readonly { readonly kind: string; readonly columns: readonly Column[]; readonly idPrefix: string }[];
+  /** What a row's object is made of, in the order of its values: the columns of the key, then each other one once. */
+  readonly columns: readonly Column[];
+  readonly lookupKey: PlacedColumn | undefined;
+  readonly references: readonly { readonly kind: string; readonly columns: readonly PlacedColumn[]; readonly idPrefix: string }[];
+  /** The attributes to give, under the names they were asked for by. */
+  readonly attributes: readonly (PlacedColumn & { readonly name: string })[];
   readonly links: readonly LinkShape[];
   readonly trackers: readonly TrackerShape[];
 }
@@ -49,7 +57,12 @@ export async function readShape(database: Database, plan: StreamPlan, requested:
     return names.map((name) => columnOf(columns, name, dialect) ?? missing(name, relation, plan.name, columns));
   };
   const attributes = inStoredOrder(new Set(requested));
-  const own = await resolve(plan.relation, attributes);
+  const key = await resolve(plan.relation, plan.key);
+  const columns = [...key];
+  const place = (column: Column): PlacedColumn => {
+    const found = columns.findIndex(({ name }) => name === column.name);
+    return { column, at: found === -1 ? columns.push(column) - 1 : found };
+  };
   const trackers: TrackerShape[] = [];
   for (const tracker of plan.trackers) {
     const [column] = tracker.column === undefined ? [] : await resolve(tracker.relation, [tracker.column]);
@@ -66,17 +79,20 @@ export async function readShape(database: Database, plan: StreamPlan, requested:
     });
   }
   const references: StreamShape['references'][number][] = [];
-  for (const reference of plan.references) {
-    references.push({ ...reference, columns: await resolve(plan.relation, reference.columns) });
+  const [named] = plan.lookupKey === undefined ? [] : await resolve(plan.relation, [plan.lookupKey]);
+  const lookupKey = named && place(named);
+  for (const { kind, idPrefix, columns: names } of plan.references) {
+    references.push({ kind, idPrefix, columns: (await resolve(plan.relation, names)).map(place) });
   }
-  const [lookupKey] = plan.lookupKey === undefined ? [] : await resolve(plan.relation, [plan.lookupKey]);
+  const given = await resolve(plan.relation, attributes);
   return {
     plan,
     from: fromOf(dialect, plan.relation),
-    attributes: attributes.map((name, index) => ({ name, column: own[index] as Column })),
-    key: await resolve(plan.relation, plan.key),
+    key,
+    columns,
     lookupKey,
     references,
+    attributes: attributes.map((name, index) => ({ name, ...place(given[index] as Column) })),
     links,
     trackers,
   };

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { copyRow, copyRows, type RowBuffer } from '../copy.ts';
+import { arrayText, bytea, copyRow, copyRows, type RowBuffer } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
 import { storedId } from '../storable.ts';
 import { linksHashBytes } from './stage-present.ts';
@@ -15,7 +15,8 @@ export interface NewObject {
   readonly attributes: string;
   /** Attributes as the source gave them, JSON. */
   readonly source: string;
-  readonly sourceHash: Buffer;
+  /** Hexadecimal. */
+  readonly sourceHash: string;
   readonly mappingVersion: string;
 }
 
@@ -24,43 +25,44 @@ export interface CreatedObjects {
   /** Rows made by `objectRow`. */
   readonly rows: RowBuffer;
   readonly ids: readonly string[];
-  readonly listed: readonly ListedObject[];
+  readonly listed: LinkList;
 }
 
-/** A created object whose links are few. */
-export interface ListedObject {
-  readonly id: string;
-  readonly seq: number;
-  /** Null: the source said nothing of its links. */
-  readonly linksHash: Buffer | null;
-  readonly links: readonly ListedLinks[];
+/** Created objects whose links are few, and these links, each in the order of reading: what lives as long as a page is what collecting garbage costs time for. */
+export interface LinkList {
+  readonly ids: string[];
+  readonly seqs: number[];
+  /** Hexadecimal; null: the source said nothing of its links. */
+  readonly hashes: (string | null)[];
+  /** Of each link: the place of its object in the list, from 1 on, its kind, and its target as the source gave it. */
+  readonly places: number[];
+  readonly kinds: string[];
+  readonly targets: string[];
 }
 
-/** Links of one kind, as the source gave them. */
-export interface ListedLinks {
-  readonly kind: string;
-  readonly targets: readonly string[];
+export function emptyLinkList(): LinkList {
+  return { ids: [], seqs: [], hashes: [], places: [], kinds: [], targets: [] };
 }
 
 /** Ids for so many objects, which nothing else will ever have, in descending order. */
 export async function reserveIds(pool: pg.Pool, count: number): Promise<string[]> {
-  const { rows } = await pool.query<{ id: string }>({
+  const { rows } = await pool.query<{ ids: string }>({
     name: 'reserve-ids',
-    text: `select nextval('tidemark.object_id_seq') as id from generate_series(1, $1)`,
+    text: `select string_agg(nextval('tidemark.object_id_seq')::text, ',') as ids from generate_series(1, $1)`,
     values: [count],
   });
-  return rows.map(({ id }) => id).reverse();
+  return rows[0]?.ids.split(',').reverse() ?? [];
 }
 
 /** The row of a new object. */
 export function objectRow({ claim }: StepAttempt, object: NewObject): string {
   const { id, stream, sourceId, key, attributes, source, sourceHash, mappingVersion } = object;
-  return copyRow([id, claim.integration, stream, sourceId, key, attributes, source, sourceHash, mappingVersion]);
+  return copyRow([id, claim.integration, stream, sourceId, key, attributes, source, bytea(sourceHash), mappingVersion]);
 }
 
-const nothingSaid = Buffer.alloc(linksHashBytes);
-
 const columns = ['id', 'integration_id', 'stream', 'source_id', 'key', 'attributes', 'source', 'source_hash', 'mapping_version'];
+
+const nothingSaid = '00'.repeat(linksHashBytes);
 
 /**
  * Creates objects of one stream, with their change rows, and stages the list of those that are listed. No stored link can have been waiting for them: links of
@@ -74,33 +76,29 @@ export async function createObjects(
 ): Promise<void> {
   if (ids.length === 0) return;
   await copyRows(client, 'object', columns, rows);
-  const links = listed.flatMap((object, index) =>
-    object.links.flatMap(({ kind, targets }) => targets.map((target) => ({ place: index + 1, kind, target: storedId(target).id }))),
-  );
   await client.query({
     name: 'objects-created',
-    text: `with came as materialized (
-             select o.id, o.key, o.attributes from tidemark.object o where o.id = any($3)
-           ), counted as (
-             insert into tidemark.run_count (run_id, stream, kind, changes) select $1::bigint, $2, 'created', count(*) from came
+    text: `with counted as (
+             insert into tidemark.run_count (run_id, stream, kind, changes) values ($1::bigint, $2, 'created', cardinality($3::bigint[]))
            ), listed as (
              insert into tidemark.staged_seen (run_id, token, seq, stream, kind, object_ids, seqs, links_hashes, link_places, link_kinds, link_targets)
              select $1, $4, ($6::bigint[])[1], $2, 'created', $5::bigint[], $6, $7::bytea, $8::int[], $9::text[], $10::text[]
               where cardinality($6::bigint[]) > 0
            )
            insert into tidemark.change (run_id, object_id, kind, after)
-           select $1, c.id, 'created', jsonb_build_object('key', c.key, 'attributes', c.attributes) from came c`,
+           select $1, o.id, 'created', jsonb_build_object('key', o.key, 'attributes', o.attributes) from tidemark.object o where o.id = any($3)`,
     values: [
       claim.runId,
       stream,
-      ids,
+      // An array goes through a slower way of writing it.
+      `{${ids.join()}}`,
       token,
-      listed.map(({ id }) => id),
-      listed.map(({ seq }) => seq),
-      Buffer.concat(listed.map(({ linksHash }) => linksHash ?? nothingSaid)),
-      links.map(({ place }) => place),
-      links.map(({ kind }) => kind),
-      links.map(({ target }) => target),
+      `{${listed.ids.join()}}`,
+      `{${listed.seqs.join()}}`,
+      bytea(listed.hashes.map((hash) => hash ?? nothingSaid).join('')),
+      `{${listed.places.join()}}`,
+      arrayText(listed.kinds),
+      arrayText(listed.targets.map((target) => storedId(target).id)),
     ],
   });
 }

@@ -37,7 +37,9 @@ export async function linkCreated(
 ): Promise<number> {
   const { rowCount } = await client.query(
     `with list as (
-       update tidemark.staged_seen set kind = 'linked' where run_id = $1 and token = any($2) and seq = $4 and kind = 'created' returning *
+       update tidemark.staged_seen set kind = 'linked' where run_id = $1 and token = any($2) and seq = $4 and kind = 'created'
+       -- Hashes that stay where they are stored would be fetched from there once for each object.
+       returning object_ids, links_hashes || ''::bytea as links_hashes, link_places, link_kinds, link_targets
      ), came as materialized (
        select u.id, u.place, substring(p.links_hashes from (u.place::int - 1) * ${linksHashBytes} + 1 for ${linksHashBytes}) as links_hash
          from list p

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { StreamPlan } from '../../model/run.ts';
+import { arrayText } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
 
 /** An object that was read. */
@@ -55,8 +56,8 @@ export async function stagePresent(
       token,
       claim.integration,
       stream,
-      objects.map(({ id }) => id),
-      objects.map(({ seq }) => seq),
+      arrayText(objects.map(({ id }) => id)),
+      `{${objects.map(({ seq }) => seq).join()}}`,
       hashes.subarray(0, objects.length * hashesBytes),
       mappingVersion,
       Buffer.alloc(linksHashBytes),

@@ -144,7 +144,11 @@ test('rows that were stored by hashes of another kind are compared once, and has
   for (const { sourceId, attributes } of await objectsOf(tidemark.store, id)) {
     const { displayName, level } = attributes as Record<string, string>;
     const hash = sourceHash({ id: sourceId, attributes: { name: displayName ?? '', level: level ?? '' } }, new Set());
-    await pool.query(`update tidemark.object set source_hash = $3 where integration_id = $1 and source_id = $2`, [id, sourceId, hash]);
+    await pool.query(`update tidemark.object set source_hash = decode($3, 'hex') where integration_id = $1 and source_id = $2`, [
+      id,
+      sourceId,
+      hash,
+    ]);
   }
   const run = await sync('complete');
   expect(run.streams.users).toMatchObject({ read: 5, updated: 0 });

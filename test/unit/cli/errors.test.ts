@@ -1,3 +1,4 @@
+import { ServiceError } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import { tellError } from '../../../cli/errors.ts';
 import { TidemarkFailure } from '../../../model/failure.ts';
@@ -33,5 +34,12 @@ describe('what an error tells the operator', () => {
       expect(told.text).not.toContain('hunter2');
       expect(told.code).toBe(1);
     }
+  });
+
+  it('is that Temporal is late, not that it is gone, where it does not answer in time', () => {
+    const late = Object.assign(new Error('4 DEADLINE_EXCEEDED'), { code: 4, details: 'context deadline exceeded', metadata: {} });
+    const told = tellError(new ServiceError('Failed to describe schedule', { cause: late }), addresses);
+    expect(told.text).toMatch(/temporal.example:7233 did not answer in time.*Run the command again/);
+    expect(told.code).toBe(1);
   });
 });

@@ -15,7 +15,7 @@ const link = fc.tuple(fc.constantFrom('member', 'manager', 'owner'), fc.string()
 const none: ReadonlySet<string> = new Set();
 
 function hex(object: { id: string; key?: string; attributes: SourceAttributes }, volatile = none): string {
-  return sourceHash(object, volatile).toString('hex');
+  return sourceHash(object, volatile);
 }
 
 function linksHex(links: readonly (readonly [string, string])[], declared: readonly string[] = []): string {
@@ -26,7 +26,7 @@ function linksHex(links: readonly (readonly [string, string])[], declared: reado
   for (const [kind, target] of links) {
     hash.add(kind, target);
   }
-  return hash.digest().toString('hex');
+  return hash.digest();
 }
 
 function shuffled<T>(list: readonly T[], order: readonly number[]): readonly T[] {
@@ -47,7 +47,7 @@ describe('canonical JSON', () => {
 
 describe("an object's source hash", () => {
   it('has 32 bytes', () => {
-    expect(sourceHash({ id: 'a', attributes: {} }, none)).toHaveLength(32);
+    expect(sourceHash({ id: 'a', attributes: {} }, none)).toMatch(/^[0-9a-f]{64}$/);
   });
 
   it('does not depend on the order of attributes or of their values', () => {
@@ -156,9 +156,9 @@ describe('the hash of links', () => {
   it('can be read in between', () => {
     const hash = createLinksHash();
     hash.add('member', 'a');
-    expect(hash.digest().toString('hex')).toBe(linksHex([['member', 'a']]));
+    expect(hash.digest()).toBe(linksHex([['member', 'a']]));
     hash.add('member', 'b');
-    expect(hash.digest().toString('hex')).toBe(
+    expect(hash.digest()).toBe(
       linksHex([
         ['member', 'b'],
         ['member', 'a'],
