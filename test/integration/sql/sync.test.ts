@@ -88,3 +88,46 @@ test('people and teams of a database are kept by deltas as a complete sync reads
   expect(await objectsOf(tidemark.store, kept)).toEqual(await objectsOf(tidemark.store, fresh));
   expect((await sync(tidemark, kept, 'complete')).drift).toEqual({ users: {}, groups: {} });
 }, 300_000);
+
+test('one column can be the key, what an object is looked up by, a reference and an attribute, beside conditions of scope and deletion', async () => {
+  await source.query(`
+    create table unit (id bigint primary key, parent_id bigint, label text, level int, closed boolean not null default false);
+    insert into unit values (1, null, 'All', 0), (2, 1, 'North', 1), (3, 2, 'Port', 2), (5, 1, 'Deep', 9);
+    insert into unit values (4, 1, 'Gone', 1, true)`);
+  const id = tidemark.temporal.integrationId('columns');
+  await tidemark.apply(`
+integrations:
+  ${id}:
+    connector: sql
+    settings:
+      url: 'postgres://${url.host}${url.pathname}'
+      user: '${url.username}'
+      password: { env: ${passwordVariable} }
+      allowPlaintext: true
+    streams:
+      units:
+        table: unit
+        key: id
+        lookupKey: id
+        where: level < 9
+        changes: { by: version, column: level, lag: 100 }
+        deletions: { when: closed }
+        references: { parent: { columns: parent_id }, self: { columns: id } }
+        mapping: { number: source.id, above: source.parent_id, displayName: source.label, level: source.level }
+`);
+  await sync(tidemark, id, 'complete');
+  await source.query(`update unit set label = 'Harbour' where id = 3; update unit set closed = true where id = 2`);
+  const { streams } = await sync(tidemark, id, 'delta');
+  expect(streams).toMatchObject({ units: { updated: 1, deleted: 1 } });
+  const unit = (sourceId: string, attributes: object) => ({
+    stream: 'units',
+    sourceId,
+    key: sourceId,
+    attributes: { number: sourceId, ...attributes },
+    links: { self: [sourceId] },
+  });
+  expect(await objectsOf(tidemark.store, id)).toEqual([
+    unit('1', { displayName: 'All', level: 0 }),
+    unit('3', { above: '2', displayName: 'Harbour', level: 2 }),
+  ]);
+}, 300_000);
