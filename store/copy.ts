@@ -20,7 +20,12 @@ export function bytea(hex: string): string {
   return `\\x${hex}`;
 }
 
-/** A list as PostgreSQL writes arrays. */
+/** A list of numbers as PostgreSQL writes arrays; as parameters, arrays go through a slower way of writing them. */
+export function numbersText(values: readonly (string | number)[]): string {
+  return `{${values.join()}}`;
+}
+
+/** A list of texts as PostgreSQL writes arrays. */
 export function arrayText(values: readonly string[]): string {
   return `{${values.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }

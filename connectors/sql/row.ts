@@ -46,9 +46,9 @@ export class RowRecord implements RecordItem {
   #cells: readonly Cell[] | undefined;
   readonly #whole: ItemLinks;
 
-  constructor(shape: StreamShape, layout: string, id: string, cells: readonly Cell[], whole: ItemLinks) {
+  constructor(shape: StreamShape, id: string, cells: readonly Cell[], whole: ItemLinks) {
     this.id = id;
-    this.record = `${layout}${JSON.stringify([cells.slice(0, shape.columns.length), whole])}`;
+    this.record = `${shape.layout}${JSON.stringify([cells.slice(0, shape.columns.length), whole])}`;
     this.linked = isLinked(shape);
     this.#shape = shape;
     this.#cells = cells;
@@ -56,7 +56,7 @@ export class RowRecord implements RecordItem {
   }
 
   object(): ObjectItem {
-    const cells = this.#cells ?? (JSON.parse(this.record.slice(this.record.indexOf('['))) as readonly [readonly Cell[]])[0];
+    const cells = this.#cells ?? (JSON.parse(this.record.slice(this.#shape.layout.length)) as readonly [readonly Cell[]])[0];
     this.#cells = undefined;
     return objectOf(this.#shape, this.id, cells, this.#whole);
   }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { Found, Item } from '../../model/item.ts';
 import { type Column, fits } from './columns.ts';
@@ -142,16 +141,13 @@ export async function* objectPages(
   pageSize: number,
 ): AsyncGenerator<readonly RowItem[], void> {
   const linksOfRow = await linksOf(database, shape, rows, pageSize);
-  // What a value means follows from its column, as the database has it now.
-  const { lookupKey, references, attributes } = shape;
-  const layout = hash('sha256', JSON.stringify([lookupKey, references, attributes]));
   let page: RowItem[] = [];
   let links = 0;
   for (const row of rows) {
     const { id, cells } = row;
     const { whole, slices } = linksOfRow(row);
     if (slices === undefined) {
-      page.push(new RowRecord(shape, layout, id, cells, whole));
+      page.push(new RowRecord(shape, id, cells, whole));
       continue;
     }
     // A list that comes in slices is in no record.

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { inStoredOrder } from '../../model/canonical.ts';
 import { TidemarkFailure } from '../../model/failure.ts';
 import type { Column } from './columns.ts';
@@ -38,6 +39,8 @@ export interface StreamShape {
   readonly references: readonly { readonly kind: string; readonly columns: readonly PlacedColumn[]; readonly idPrefix: string }[];
   /** The attributes to give, under the names they were asked for by. */
   readonly attributes: readonly (PlacedColumn & { readonly name: string })[];
+  /** Digest of what a row's values mean: that follows from the columns, as the database has them now. */
+  readonly layout: string;
   readonly links: readonly LinkShape[];
   readonly trackers: readonly TrackerShape[];
 }
@@ -85,6 +88,12 @@ export async function readShape(database: Database, plan: StreamPlan, requested:
     references.push({ kind, idPrefix, columns: (await resolve(plan.relation, names)).map(place) });
   }
   const given = await resolve(plan.relation, attributes);
+  const placed = attributes.map((name, index) => ({ name, ...place(given[index] as Column) }));
+  const meaning = [
+    lookupKey?.at,
+    references.map(({ kind, idPrefix, columns: parts }) => [kind, idPrefix, parts.map(({ at }) => at)]),
+    placed.map(({ name, column, at }) => [name, column.kind, at]),
+  ];
   return {
     plan,
     from: fromOf(dialect, plan.relation),
@@ -92,7 +101,8 @@ export async function readShape(database: Database, plan: StreamPlan, requested:
     columns,
     lookupKey,
     references,
-    attributes: attributes.map((name, index) => ({ name, ...place(given[index] as Column) })),
+    attributes: placed,
+    layout: hash('sha256', JSON.stringify(meaning)),
     links,
     trackers,
   };

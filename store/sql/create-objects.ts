@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { arrayText, bytea, copyRow, copyRows, type RowBuffer } from '../copy.ts';
+import { arrayText, bytea, copyRow, copyRows, numbersText, type RowBuffer } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
 import { storedId } from '../storable.ts';
 import { linksHashBytes } from './stage-present.ts';
@@ -90,13 +90,12 @@ export async function createObjects(
     values: [
       claim.runId,
       stream,
-      // An array goes through a slower way of writing it.
-      `{${ids.join()}}`,
+      numbersText(ids),
       token,
-      `{${listed.ids.join()}}`,
-      `{${listed.seqs.join()}}`,
+      numbersText(listed.ids),
+      numbersText(listed.seqs),
       bytea(listed.hashes.map((hash) => hash ?? nothingSaid).join('')),
-      `{${listed.places.join()}}`,
+      numbersText(listed.places),
       arrayText(listed.kinds),
       arrayText(listed.targets.map((target) => storedId(target).id)),
     ],

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { StreamPlan } from '../../model/run.ts';
-import { arrayText } from '../copy.ts';
+import { arrayText, numbersText } from '../copy.ts';
 import type { StepAttempt } from '../fence.ts';
 
 /** An object that was read. */
@@ -57,7 +57,7 @@ export async function stagePresent(
       claim.integration,
       stream,
       arrayText(objects.map(({ id }) => id)),
-      `{${objects.map(({ seq }) => seq).join()}}`,
+      numbersText(objects.map(({ seq }) => seq)),
       hashes.subarray(0, objects.length * hashesBytes),
       mappingVersion,
       Buffer.alloc(linksHashBytes),

@@ -34,18 +34,23 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => undo.disposeAsync());
 
-async function integration(name: string): Promise<string> {
-  const id = tidemark.temporal.integrationId(name);
-  const unlimited = '{ count: 100000, percent: 100, floor: 1000 }';
-  await tidemark.apply(`
-integrations:
-  ${id}:
+/** Connector and settings of an integration. */
+function connection(): string {
+  return `
     connector: sql
     settings:
       url: 'postgres://${url.host}${url.pathname}'
       user: '${url.username}'
       password: { env: ${passwordVariable} }
-      allowPlaintext: true
+      allowPlaintext: true`;
+}
+
+async function integration(name: string): Promise<string> {
+  const id = tidemark.temporal.integrationId(name);
+  const unlimited = '{ count: 100000, percent: 100, floor: 1000 }';
+  await tidemark.apply(`
+integrations:
+  ${id}:${connection()}
     streams:
       users:
         table: person
@@ -97,13 +102,7 @@ test('one column can be the key, what an object is looked up by, a reference and
   const id = tidemark.temporal.integrationId('columns');
   await tidemark.apply(`
 integrations:
-  ${id}:
-    connector: sql
-    settings:
-      url: 'postgres://${url.host}${url.pathname}'
-      user: '${url.username}'
-      password: { env: ${passwordVariable} }
-      allowPlaintext: true
+  ${id}:${connection()}
     streams:
       units:
         table: unit
